@@ -1,0 +1,1 @@
+//! Container registries: mirror, serve and push.

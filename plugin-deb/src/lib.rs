@@ -1,0 +1,1 @@
+//! Apt repositories: sync, verify, publish and sign.

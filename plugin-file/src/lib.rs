@@ -1,0 +1,1 @@
+//! Plain files: manifests, Metalink and checksum lists.

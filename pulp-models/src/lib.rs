@@ -1,0 +1,14 @@
+//! The nouns of the sync engine: database rows and queries, repository versions, the artifact store.
+//!
+//! This crate knows no HTTP client and no web server. Everything above it (stages, plugins, the
+//! binary) reaches the database and the bytes on disk through here, and only through here.
+
+pub mod digest;
+pub mod key;
+pub mod relative_path;
+pub mod remote_url;
+
+pub use digest::{Algorithm, Digests, Expected, Hasher, Mismatch, Sha256};
+pub use key::Key;
+pub use relative_path::RelativePath;
+pub use remote_url::RemoteUrl;

@@ -1,0 +1,108 @@
+//! URLs that may hold credentials and therefore never print them.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+/// A URL whose `Display` and `Debug` hide user name, password and query. Serde keeps all of it.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RemoteUrl(Url);
+
+/// A text that is no absolute `http`, `https` or `file` URL.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("Invalid URL: {0}")]
+pub struct InvalidUrl(String);
+
+impl RemoteUrl {
+    /// The URL with everything in it, for the request itself.
+    pub fn expose(&self) -> &Url {
+        &self.0
+    }
+
+    /// Takes an already parsed URL.
+    pub fn from_url(url: Url) -> Self {
+        Self(url)
+    }
+
+    /// Appends `path` below this URL taken as a directory, percent-encoding what needs it
+    /// (RFC 3986 path characters stay); the query is kept.
+    #[must_use]
+    pub fn join_path(&self, path: &str) -> Self {
+        let mut url = self.0.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty();
+            segments.extend(path.split('/'));
+        }
+        Self(url)
+    }
+
+    /// The directory that holds this URL's last segment, as a URL that ends in `/`; query kept.
+    #[must_use]
+    pub fn parent(&self) -> Self {
+        let mut url = self.0.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop().push("");
+        }
+        Self(url)
+    }
+}
+
+impl FromStr for RemoteUrl {
+    type Err = InvalidUrl;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let url = Url::parse(text).map_err(|error| InvalidUrl(error.to_string()))?;
+        match url.scheme() {
+            "http" | "https" | "file" => Ok(Self(url)),
+            other => {
+                Err(InvalidUrl(format!("scheme `{other}` is none of `http`, `https`, `file`")))
+            }
+        }
+    }
+}
+
+impl fmt::Display for RemoteUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let clean =
+            self.0.username().is_empty() && self.0.password().is_none() && self.0.query().is_none();
+        if clean {
+            return f.write_str(self.0.as_str());
+        }
+        let mut url = self.0.clone();
+        // Neither fails on a URL that has a host; one without holds no credentials.
+        let _ = url.set_username("");
+        let _ = url.set_password(None);
+        if url.query().is_some() {
+            url.set_query(Some("…"));
+        }
+        f.write_str(url.as_str())
+    }
+}
+
+impl fmt::Debug for RemoteUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RemoteUrl({self})")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_are_not_printed() {
+        let url: RemoteUrl = "http://me:secret@host/a?token=x".parse().expect("valid");
+        assert!(!format!("{url} {url:?}").contains("secret"));
+        assert!(!format!("{url} {url:?}").contains("token"));
+    }
+
+    #[test]
+    fn paths_are_joined_and_encoded() {
+        let url: RemoteUrl = "http://host/dir/PULP_MANIFEST?sig=1".parse().expect("valid");
+        let file = url.parent().join_path("a b/c%d#é,f");
+        assert_eq!(file.expose().as_str(), "http://host/dir/a%20b/c%25d%23%C3%A9,f?sig=1");
+        assert!("ftp://host/".parse::<RemoteUrl>().is_err());
+    }
+}

@@ -1,0 +1,1 @@
+//! The verbs of the sync engine: declarative content, stages, downloads, sync, publish, serve.

@@ -1,0 +1,1 @@
+//! Composition of the sync engine into the program `pulp`.

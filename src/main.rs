@@ -1,0 +1,2 @@
+//! The program `pulp`.
+fn main() {}
