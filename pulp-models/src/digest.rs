@@ -39,7 +39,7 @@ impl Algorithm {
     }
 
     /// Length of a digest in bytes.
-    pub const fn len(self) -> usize {
+    pub const fn digest_len(self) -> usize {
         match self {
             Self::Md5 => 16,
             Self::Sha1 => 20,
@@ -158,11 +158,11 @@ impl Digests {
 
     /// Adds `algorithm`'s digest, replacing an earlier one; its length must be the algorithm's.
     pub fn insert(&mut self, algorithm: Algorithm, bytes: &[u8]) -> Result<(), InvalidDigest> {
-        if bytes.len() != algorithm.len() {
+        if bytes.len() != algorithm.digest_len() {
             return Err(InvalidDigest(format!(
                 "{} bytes instead of {} for {algorithm}",
                 bytes.len(),
-                algorithm.len()
+                algorithm.digest_len()
             )));
         }
         match self.known.binary_search_by_key(&algorithm, |(known, _)| *known) {
