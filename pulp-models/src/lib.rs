@@ -6,9 +6,11 @@
 pub mod digest;
 pub mod key;
 pub mod relative_path;
+pub mod remote_settings;
 pub mod remote_url;
 
 pub use digest::{Algorithm, Digests, Expected, Hasher, Mismatch, Sha256};
 pub use key::Key;
 pub use relative_path::RelativePath;
+pub use remote_settings::{ProxyUrl, RemoteSettings, Secret};
 pub use remote_url::RemoteUrl;

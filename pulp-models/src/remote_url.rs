@@ -15,6 +15,13 @@ pub struct RemoteUrl(Url);
 #[error("Invalid URL: {0}")]
 pub struct InvalidUrl(String);
 
+impl InvalidUrl {
+    /// For the other kinds of URL in this crate; `reason` must not hold the URL itself.
+    pub(crate) fn new(reason: String) -> Self {
+        Self(reason)
+    }
+}
+
 impl RemoteUrl {
     /// The URL with everything in it, for the request itself.
     pub fn expose(&self) -> &Url {
