@@ -1,1 +1,4 @@
 //! The verbs of the sync engine: declarative content, stages, downloads, sync, publish, serve.
+
+#[cfg(feature = "testing")]
+pub mod testing;
