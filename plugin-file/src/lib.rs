@@ -1,1 +1,19 @@
-//! Plain files: manifests, Metalink and checksum lists.
+//! Plain files: repositories that are lists of files.
+//!
+//! An upstream is one small document that lists files with their digests: a `PULP_MANIFEST`, a
+//! Metalink or a checksum list. [`upstream_format`] tells which, one parser per format turns it
+//! into [`entry::Entry`] values, and the framework does the rest.
+
+pub mod checksums;
+pub mod distinct;
+pub mod entry;
+mod lines;
+pub mod manifest;
+pub mod metalink;
+pub mod upstream_format;
+
+#[cfg(test)]
+mod testing;
+
+pub use entry::{Entry, ParseError, Place, Problem};
+pub use upstream_format::{UpstreamFormat, entries};
