@@ -282,14 +282,14 @@ pub enum Mismatch {
 }
 
 /// Computes SHA-256 and whatever else is asked for, in one pass over the bytes.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Hasher {
     sha256: sha2::Sha256,
     others: Vec<(Algorithm, Other)>,
     size: u64,
 }
 
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 enum Other {
     Md5(md5::Md5),
     Sha1(sha1::Sha1),
