@@ -1,1 +1,9 @@
-//! Apt repositories: sync, verify, publish and sign.
+//! Apt repositories: mirrored, verified, versioned, published and signed.
+//!
+//! The way of the data: a release file ([`release`]) whose signature holds ([`signature`]) names
+//! index files, which are decompressed ([`compression`]) and cut into stanzas ([`stanza`]).
+
+pub mod compression;
+pub mod openpgp;
+pub mod release;
+pub mod stanza;
