@@ -1,0 +1,118 @@
+//! Where a stage puts its units: into the bounded queue before the next stage.
+//!
+//! Backpressure is all it knows: a put waits while the queue is full. The *end* is no business of
+//! an outbox: the next stage's input ends when this stage returned `Ok`, not when its outbox is
+//! dropped, so that a failure never looks like an end.
+
+use std::{
+    collections::VecDeque,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use tokio::time::Instant;
+
+use crate::{
+    content::Content, declarative::DeclarativeContent, queue::Queue, resolution::Resolution,
+    scope::Scope,
+};
+
+/// A stage's output. Clones put into the same queue, e.g. from a stage's children.
+pub struct Outbox<C: Content> {
+    queue: Arc<Queue<C>>,
+    scope: Scope,
+}
+
+/// The next stage no longer takes units. Its own end is what the run reports.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("Stage `{stage}` no longer takes units")]
+pub struct Closed {
+    pub(crate) stage: &'static str,
+}
+
+impl<C: Content> Clone for Outbox<C> {
+    fn clone(&self) -> Self {
+        Self { queue: Arc::clone(&self.queue), scope: self.scope.clone() }
+    }
+}
+
+impl<C: Content> Outbox<C> {
+    pub(crate) const fn new(queue: Arc<Queue<C>>, scope: Scope) -> Self {
+        Self { queue, scope }
+    }
+
+    /// Passes `unit` on, waiting for room. If the future is dropped first, so is the unit.
+    pub async fn put(&self, unit: DeclarativeContent<C>) -> Result<(), Closed> {
+        unit.promise.put(&self.scope);
+        match self.queue.try_put(unit) {
+            Ok(result) => result,
+            Err(unit) => self.fill(VecDeque::from([unit])).await,
+        }
+    }
+
+    /// Passes all of `units` on in order, waiting for room; whole if there is enough, so that a
+    /// batch stays one. If the future is dropped first, what was not passed on is dropped too.
+    pub async fn put_all(&self, units: Vec<DeclarativeContent<C>>) -> Result<(), Closed> {
+        for unit in &units {
+            unit.promise.put(&self.scope);
+        }
+        self.fill(VecDeque::from(units)).await
+    }
+
+    /// Passes `unit` on and gives a handle to what becomes of it.
+    pub async fn put_awaitable(
+        &self,
+        mut unit: DeclarativeContent<C>,
+    ) -> Result<Resolution<C>, Closed> {
+        let resolution = unit.resolution();
+        self.put(unit).await?;
+        Ok(resolution)
+    }
+
+    /// As [`put_all`](Self::put_all), for work on the blocking pool (a parser). It must not be
+    /// called from async code. It returns with an error when the run is over.
+    pub fn blocking_put_all(&self, units: Vec<DeclarativeContent<C>>) -> Result<(), Closed> {
+        futures::executor::block_on(self.put_all(units))
+    }
+
+    /// The stage's place in its run: for tasks and blocking work of its own.
+    pub const fn scope(&self) -> &Scope {
+        &self.scope
+    }
+
+    fn fill(&self, units: VecDeque<DeclarativeContent<C>>) -> Fill<'_, C> {
+        Fill { queue: &self.queue, units, since: None }
+    }
+}
+
+/// Puts units as there is room.
+struct Fill<'a, C: Content> {
+    queue: &'a Queue<C>,
+    units: VecDeque<DeclarativeContent<C>>,
+    since: Option<Instant>,
+}
+
+impl<C: Content> Unpin for Fill<'_, C> {}
+
+impl<C: Content> Future for Fill<'_, C> {
+    type Output = Result<(), Closed>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        let polled = this.queue.poll_put(&mut this.units, cx);
+        if polled.is_pending() {
+            this.since.get_or_insert_with(Instant::now);
+        }
+        polled
+    }
+}
+
+impl<C: Content> Drop for Fill<'_, C> {
+    fn drop(&mut self) {
+        if let Some(since) = self.since {
+            self.queue.was_blocked(since.elapsed());
+        }
+    }
+}

@@ -1,0 +1,423 @@
+//! The bounded queue between two stages: what [`Inbox`](crate::inbox::Inbox) and
+//! [`Outbox`](crate::outbox::Outbox) have in common.
+//!
+//! It is one mutex around a ring buffer, and three things that a channel cannot do: whole batches
+//! enter and leave without their units being touched; a consumer sleeps until as many units are
+//! there as it asked for; and a unit that waits here can be found by whoever awaits it.
+//!
+//! A batch leaves before it is full if it is *urgent* (a unit in it is awaited, or holds a permit
+//! of a budget that somebody waits for) and the line is *starved*: a whole turn of the scheduler,
+//! in which every stage that could run did, brought nothing new. Without the second condition,
+//! awaiting many units at once would turn every batch into single units.
+//!
+//! Locks: this one before a unit's ([`resolution`](crate::resolution)) and before a budget's. No
+//! unit is dropped under it, since its `Drop` is the plugin's.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use crate::{
+    budget::{Bell, Budget},
+    content::Content,
+    declarative::DeclarativeContent,
+    outbox::Closed,
+    profile::Flow,
+    scope::Scope,
+};
+
+/// At most this many units are handed over at once to a consumer that wants them one by one.
+const CHUNK: usize = 64;
+
+pub(crate) struct Queue<C: Content> {
+    state: Mutex<State<C>>,
+    capacity: usize,
+    /// The stage that takes; `None` after the last one, where units end.
+    to: Option<Scope>,
+    me: Weak<Self>,
+}
+
+struct State<C: Content> {
+    units: VecDeque<DeclarativeContent<C>>,
+    /// Units handed over in a chunk of which the consumer still has some: they take up room.
+    held: usize,
+    /// The producer is done: no more units come.
+    ended: bool,
+    /// The consumer was told so.
+    finished: bool,
+    /// The consumer is gone: nobody takes units any more.
+    abandoned: bool,
+    coming: Coming,
+    consumer: Option<Parked>,
+    producers: Vec<Waker>,
+    flow: Flow,
+    /// Since when the consumer waits.
+    waiting: Option<Instant>,
+}
+
+/// What is to be known of the batch to come.
+#[derive(Default)]
+struct Coming {
+    /// A unit of it is or was awaited.
+    thawed: bool,
+    /// A unit of it has handles.
+    handles: bool,
+    /// Whose permits it holds.
+    budgets: Vec<Budget>,
+}
+
+/// A consumer that sleeps until so many units are here.
+struct Parked {
+    waker: Waker,
+    wanted: usize,
+}
+
+/// A batch that the consumer is collecting.
+pub(crate) struct Collecting<C: Content> {
+    /// Units that had to leave the queue to make room, since it is smaller than a batch.
+    pub(crate) units: Vec<DeclarativeContent<C>>,
+    /// How many units had ever come when the present turn of the scheduler began.
+    turn: Option<u64>,
+}
+
+impl<C: Content> Default for Collecting<C> {
+    fn default() -> Self {
+        Self { units: Vec::new(), turn: None }
+    }
+}
+
+impl<C: Content> Queue<C> {
+    pub(crate) fn new(capacity: usize, to: Option<Scope>) -> Arc<Self> {
+        let state = State {
+            units: VecDeque::new(),
+            held: 0,
+            ended: false,
+            finished: false,
+            abandoned: false,
+            coming: Coming::default(),
+            consumer: None,
+            producers: Vec::new(),
+            flow: Flow::default(),
+            waiting: None,
+        };
+        let capacity = capacity.max(1);
+        Arc::new_cyclic(|me| Self { state: Mutex::new(state), capacity, to, me: Weak::clone(me) })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<C>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// No more units will come: the producer returned `Ok`.
+    pub(crate) fn end(&self) {
+        let mut state = self.lock();
+        state.ended = true;
+        let consumer = state.consumer.take();
+        drop(state);
+        wake(consumer);
+    }
+
+    /// Nobody will take units any more. Those that wait are dropped.
+    pub(crate) fn abandon(&self) {
+        let mut state = self.lock();
+        state.abandoned = true;
+        state.consumer = None;
+        let units = std::mem::take(&mut state.units);
+        let producers = std::mem::take(&mut state.producers);
+        drop(state);
+        drop(units);
+        producers.into_iter().for_each(Waker::wake);
+    }
+
+    /// Whether the consumer saw the end.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.lock().finished
+    }
+
+    pub(crate) fn flow(&self) -> Flow {
+        let state = self.lock();
+        let mut flow = state.flow.clone();
+        flow.waited += state.waiting.map(|since| since.elapsed()).unwrap_or_default();
+        flow
+    }
+
+    /// A unit that waits here is awaited from now on.
+    pub(crate) fn thaw(&self) {
+        let mut state = self.lock();
+        state.coming.thawed = true;
+        let consumer = state.consumer.take();
+        drop(state);
+        wake(consumer);
+    }
+
+    // The producer's side.
+
+    /// Puts as many of `units` as there is room for; ready when none is left.
+    pub(crate) fn poll_put(
+        &self,
+        units: &mut VecDeque<DeclarativeContent<C>>,
+        cx: &Context<'_>,
+    ) -> Poll<Result<(), Closed>> {
+        let Some(to) = &self.to else {
+            self.lock().flow.put += units.len() as u64;
+            units.clear();
+            return Poll::Ready(Ok(()));
+        };
+        let mut state = self.lock();
+        if state.abandoned || state.ended {
+            return Poll::Ready(Err(Closed { stage: to.stage() }));
+        }
+        let room = self.capacity.saturating_sub(state.units.len() + state.held);
+        let mut urgent = false;
+        for unit in units.iter().take(room) {
+            urgent |= state.enter(unit, &self.me);
+        }
+        let count = room.min(units.len());
+        if state.units.is_empty() && count == units.len() && count > 1 {
+            std::mem::swap(&mut state.units, units);
+        } else {
+            state.units.extend(units.drain(..count));
+        }
+        state.flow.put += count as u64;
+        state.flow.deepest = state.flow.deepest.max(state.units.len());
+        let consumer = state.consumer_if_ready(urgent);
+        let done = units.is_empty();
+        if !done {
+            state.enlist(cx.waker());
+        }
+        drop(state);
+        wake(consumer);
+        if done { Poll::Ready(Ok(())) } else { Poll::Pending }
+    }
+
+    /// Puts one unit if there is room, the way of nearly all units.
+    pub(crate) fn try_put(
+        &self,
+        unit: DeclarativeContent<C>,
+    ) -> Result<Result<(), Closed>, DeclarativeContent<C>> {
+        let Some(to) = &self.to else {
+            let mut state = self.lock();
+            state.flow.put += 1;
+            drop(state);
+            return Ok(Ok(()));
+        };
+        let mut state = self.lock();
+        if state.abandoned || state.ended {
+            drop(state);
+            return Ok(Err(Closed { stage: to.stage() }));
+        }
+        if state.units.len() + state.held >= self.capacity {
+            return Err(unit);
+        }
+        let urgent = state.enter(&unit, &self.me);
+        state.units.push_back(unit);
+        state.flow.put += 1;
+        state.flow.deepest = state.flow.deepest.max(state.units.len());
+        let consumer = state.consumer_if_ready(urgent);
+        drop(state);
+        wake(consumer);
+        Ok(Ok(()))
+    }
+
+    /// Accounts for a producer that waited for room.
+    pub(crate) fn was_blocked(&self, time: Duration) {
+        self.lock().flow.blocked += time;
+    }
+
+    // The consumer's side.
+
+    /// The next units for a consumer that wants them one by one; empty at the end.
+    pub(crate) fn poll_chunk(
+        &self,
+        cx: &Context<'_>,
+    ) -> Poll<Option<VecDeque<DeclarativeContent<C>>>> {
+        let mut state = self.lock();
+        let state = &mut *state;
+        if state.units.is_empty() {
+            if state.ended {
+                state.finish();
+                return Poll::Ready(None);
+            }
+            state.park(cx, 1);
+            return Poll::Pending;
+        }
+        let count = state.units.len().min(CHUNK).min(self.capacity.div_ceil(2));
+        let chunk = if count == state.units.len() {
+            std::mem::take(&mut state.units)
+        } else {
+            state.units.drain(..count).collect()
+        };
+        state.held = count;
+        state.take(count);
+        Poll::Ready(Some(chunk))
+    }
+
+    /// The consumer handed out the last unit of its chunk.
+    pub(crate) fn release_chunk(&self) {
+        let mut state = self.lock();
+        state.held = 0;
+        let producers = std::mem::take(&mut state.producers);
+        drop(state);
+        producers.into_iter().for_each(Waker::wake);
+    }
+
+    /// The next batch of at least `min` units, or fewer at the end or if it is urgent.
+    pub(crate) fn poll_batch(
+        &self,
+        min: usize,
+        collecting: &mut Collecting<C>,
+        cx: &Context<'_>,
+    ) -> Poll<Option<Vec<DeclarativeContent<C>>>> {
+        let mut state = self.lock();
+        let total = collecting.units.len() + state.units.len();
+        if total == 0 && state.ended {
+            state.finish();
+            return Poll::Ready(None);
+        }
+        if total < min.max(1) && !state.ended {
+            let starved = collecting.turn == Some(state.flow.put);
+            if !(starved && total > 0 && state.is_urgent()) {
+                return self.collect_on(state, min, collecting, cx);
+            }
+        }
+        collecting.turn = None;
+        let units = std::mem::take(&mut state.units);
+        let batch = if collecting.units.is_empty() {
+            Vec::from(units)
+        } else {
+            collecting.units.extend(units);
+            std::mem::take(&mut collecting.units)
+        };
+        state.flow.batch(batch.len() as u64);
+        let handles = state.coming.handles;
+        state.take(batch.len());
+        let producers = std::mem::take(&mut state.producers);
+        drop(state);
+        producers.into_iter().for_each(Waker::wake);
+        if handles {
+            for unit in &batch {
+                self.leave(unit);
+            }
+        }
+        Poll::Ready(Some(batch))
+    }
+
+    /// Waits for more units: for one turn of the scheduler if the batch is urgent, else for as long
+    /// as it takes.
+    fn collect_on(
+        &self,
+        mut state: MutexGuard<'_, State<C>>,
+        min: usize,
+        collecting: &mut Collecting<C>,
+        cx: &Context<'_>,
+    ) -> Poll<Option<Vec<DeclarativeContent<C>>>> {
+        let mut producers = Vec::new();
+        if state.units.len() >= self.capacity {
+            let units = std::mem::take(&mut state.units);
+            collecting.units.extend(units);
+            producers = std::mem::take(&mut state.producers);
+        }
+        let any = !(collecting.units.is_empty() && state.units.is_empty());
+        let urgent = any && state.is_urgent();
+        collecting.turn = urgent.then_some(state.flow.put);
+        let wanted = (min - collecting.units.len()).min(self.capacity);
+        state.park(cx, wanted);
+        drop(state);
+        producers.into_iter().for_each(Waker::wake);
+        if urgent {
+            // Behind every task that can run now, the producers woken above among them.
+            cx.waker().wake_by_ref();
+        }
+        Poll::Pending
+    }
+
+    /// A unit is in the hands of the consumer.
+    pub(crate) fn leave(&self, unit: &DeclarativeContent<C>) {
+        if let Some(to) = &self.to {
+            unit.promise.leave(to);
+        }
+    }
+
+    /// The consumer no longer asks.
+    pub(crate) fn stop_waiting(&self) {
+        self.lock().wait_no_more();
+    }
+}
+
+impl<C: Content> Bell for Queue<C> {
+    fn ring(&self) {
+        let consumer = self.lock().consumer.take();
+        wake(consumer);
+    }
+}
+
+impl<C: Content> State<C> {
+    /// Notes a unit on its way in; says whether it makes its batch urgent.
+    fn enter(&mut self, unit: &DeclarativeContent<C>, me: &Weak<Queue<C>>) -> bool {
+        let mut urgent = false;
+        if unit.promise.has_handles() {
+            self.coming.handles = true;
+            let awaited = unit.promise.enter(me);
+            self.coming.thawed |= awaited;
+            urgent |= awaited;
+        }
+        if let Some(permit) = unit.permit() {
+            let budget = permit.budget();
+            if !self.coming.budgets.iter().any(|known| known.is(budget)) {
+                let bell: Weak<dyn Bell> = Weak::<Queue<C>>::clone(me);
+                budget.watch(&bell);
+                self.coming.budgets.push(budget.clone());
+            }
+            urgent |= budget.is_blocked();
+        }
+        urgent
+    }
+
+    fn is_urgent(&self) -> bool {
+        self.coming.thawed || self.coming.budgets.iter().any(Budget::is_blocked)
+    }
+
+    fn consumer_if_ready(&mut self, urgent: bool) -> Option<Parked> {
+        self.consumer.take_if(|parked| urgent || self.units.len() >= parked.wanted)
+    }
+
+    fn enlist(&mut self, waker: &Waker) {
+        if !self.producers.iter().any(|known| known.will_wake(waker)) {
+            self.producers.push(waker.clone());
+        }
+    }
+
+    fn park(&mut self, cx: &Context<'_>, wanted: usize) {
+        self.consumer = Some(Parked { waker: cx.waker().clone(), wanted });
+        self.waiting.get_or_insert_with(Instant::now);
+    }
+
+    fn take(&mut self, count: usize) {
+        self.flow.taken += count as u64;
+        self.coming = Coming::default();
+        self.consumer = None;
+        self.wait_no_more();
+    }
+
+    fn finish(&mut self) {
+        self.finished = true;
+        self.wait_no_more();
+    }
+
+    fn wait_no_more(&mut self) {
+        if let Some(since) = self.waiting.take() {
+            self.flow.waited += since.elapsed();
+        }
+    }
+}
+
+fn wake(consumer: Option<Parked>) {
+    if let Some(parked) = consumer {
+        parked.waker.wake();
+    }
+}

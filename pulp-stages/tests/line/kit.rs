@@ -1,0 +1,192 @@
+//! The smallest content type and a few stages to build lines of.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use futures::future::BoxFuture;
+use pulp_models::Key;
+use pulp_stages::{
+    Content, DeclarativeContent, Inbox, Line, Outbox, Pipeline, PipelineError, Profile, Stage,
+    StageError,
+};
+use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
+
+/// A content unit that is a number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) struct Number(pub u64);
+
+pub(crate) type Unit = DeclarativeContent<Number>;
+
+impl Content for Number {
+    type Extra = ();
+
+    fn type_name(&self) -> &'static str {
+        "test.number"
+    }
+
+    fn natural_key(&self) -> Option<Key> {
+        Some(Key::of("test.number").field(self.0.to_le_bytes()).finish())
+    }
+}
+
+/// A unit without artifacts.
+pub(crate) fn unit(number: u64) -> Unit {
+    DeclarativeContent::new(Number(number), Vec::new())
+}
+
+/// The units 0, 1, …
+pub(crate) fn numbers(count: u64) -> Vec<Unit> {
+    (0..count).map(unit).collect()
+}
+
+type Feeding = dyn FnOnce(Outbox<Number>) -> BoxFuture<'static, Result<(), StageError>> + Send;
+
+/// A first stage made of a closure.
+pub(crate) struct Feed(Box<Feeding>);
+
+impl Feed {
+    pub(crate) fn new<F>(feed: impl FnOnce(Outbox<Number>) -> F + Send + 'static) -> Self
+    where
+        F: Future<Output = Result<(), StageError>> + Send + 'static,
+    {
+        Self(Box::new(|output| Box::pin(feed(output))))
+    }
+
+    pub(crate) fn units(units: Vec<Unit>) -> Self {
+        Self::new(|output| async move {
+            for unit in units {
+                output.put(unit).await?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[async_trait]
+impl Stage<Number> for Feed {
+    fn name(&self) -> &'static str {
+        "Feed"
+    }
+
+    async fn run(
+        self: Box<Self>,
+        _: Inbox<Number>,
+        output: Outbox<Number>,
+    ) -> Result<(), StageError> {
+        (self.0)(output).await
+    }
+}
+
+/// What came out of a line, and in which batches.
+#[derive(Clone, Default)]
+pub(crate) struct Seen(Arc<Mutex<Vec<Vec<u64>>>>);
+
+impl Seen {
+    pub(crate) fn batches(&self) -> Vec<Vec<u64>> {
+        self.0.lock().expect("not poisoned").clone()
+    }
+
+    pub(crate) fn numbers(&self) -> Vec<u64> {
+        self.batches().concat()
+    }
+
+    fn add(&self, batch: &[Unit]) {
+        let numbers = batch.iter().map(|unit| unit.content.0).collect();
+        self.0.lock().expect("not poisoned").push(numbers);
+    }
+}
+
+/// Passes everything on, as most stages do.
+pub(crate) struct Pass {
+    pub(crate) name: &'static str,
+    /// Batches of at least so many; 0 for one by one.
+    pub(crate) min: usize,
+    /// How long each takes.
+    pub(crate) takes: Duration,
+    pub(crate) resolve: bool,
+    pub(crate) seen: Seen,
+}
+
+#[async_trait]
+impl Stage<Number> for Pass {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    async fn run(
+        self: Box<Self>,
+        input: Inbox<Number>,
+        output: Outbox<Number>,
+    ) -> Result<(), StageError> {
+        if self.min > 0 {
+            let mut batches = input.batches(self.min);
+            while let Some(mut batch) = batches.next().await {
+                self.work(&mut batch).await;
+                output.put_all(batch).await?;
+            }
+        } else {
+            let mut items = input.items();
+            while let Some(mut unit) = items.next().await {
+                self.work(std::slice::from_mut(&mut unit)).await;
+                output.put(unit).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Pass {
+    async fn work(&self, units: &mut [Unit]) {
+        self.seen.add(units);
+        if !self.takes.is_zero() {
+            tokio::time::sleep(self.takes).await;
+        }
+        if self.resolve {
+            units.iter_mut().for_each(DeclarativeContent::resolve);
+        }
+    }
+}
+
+/// Builds a line after `first`.
+pub(crate) fn line(first: impl Stage<Number>) -> Builder {
+    Builder { line: Line::new().push(Box::new(first)) }
+}
+
+pub(crate) struct Builder {
+    line: Line<Number>,
+}
+
+impl Builder {
+    pub(crate) fn stage(self, stage: impl Stage<Number>) -> Self {
+        Self { line: self.line.push(Box::new(stage)) }
+    }
+
+    pub(crate) fn items(self, name: &'static str) -> Self {
+        self.batches(name, 0)
+    }
+
+    pub(crate) fn batches(self, name: &'static str, min: usize) -> Self {
+        let (seen, takes) = (Seen::default(), Duration::ZERO);
+        self.stage(Pass { name, min, takes, resolve: false, seen })
+    }
+
+    /// Ends with a stage that resolves the units.
+    pub(crate) fn collect(self) -> (Line<Number>, Seen) {
+        self.collect_batches(0)
+    }
+
+    pub(crate) fn collect_batches(self, min: usize) -> (Line<Number>, Seen) {
+        let (seen, takes) = (Seen::default(), Duration::ZERO);
+        let last = Pass { name: "Collect", min, takes, resolve: true, seen: seen.clone() };
+        (self.stage(last).line, seen)
+    }
+}
+
+pub(crate) async fn run(line: Line<Number>, capacity: usize) -> Result<Profile, PipelineError> {
+    let never = CancellationToken::new();
+    Pipeline::new(line)?.capacity(capacity).run(&never).await
+}
