@@ -1,1 +1,6 @@
 //! Container registries: mirror, serve and push.
+
+pub mod digest;
+pub mod manifest;
+pub mod media_type;
+pub mod reference;
