@@ -71,9 +71,9 @@ pub enum ManifestError {
     #[error("Digest mismatch: expected {expected}, got {actual}")]
     Digest {
         /// Asked for.
-        expected: Digest,
+        expected: Box<Digest>,
         /// Computed by the same algorithm.
-        actual: Digest,
+        actual: Box<Digest>,
     },
     /// Not the JSON that its type promises.
     #[error("Failed to parse the manifest as `{media_type}`")]
@@ -204,7 +204,7 @@ fn compare(payload: &[u8], raw: &[u8], expected: Option<&Digest>) -> Result<Dige
     if actual == *expected || (payload != raw && expected.matches(raw)) {
         Ok(*expected)
     } else {
-        Err(ManifestError::Digest { expected: *expected, actual })
+        Err(ManifestError::Digest { expected: Box::new(*expected), actual: Box::new(actual) })
     }
 }
 

@@ -128,9 +128,8 @@ impl<'a> Cursor<'a> {
     }
 
     fn token(&mut self) -> Option<String> {
-        let token = self.take(|byte| {
-            byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
-        });
+        let token =
+            self.take(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte));
         (!token.is_empty()).then(|| String::from_utf8_lossy(token).into_owned())
     }
 
@@ -200,7 +199,9 @@ mod tests {
     #[test]
     fn what_registries_send_is_read() {
         check(
-            &[r#"Bearer realm="https://auth.docker.io/token",service="registry.docker.io",scope="repository:a/b:pull,push""#],
+            &[
+                r#"Bearer realm="https://auth.docker.io/token",service="registry.docker.io",scope="repository:a/b:pull,push""#,
+            ],
             "bearer[]{realm=https://auth.docker.io/token|service=registry.docker.io|scope=repository:a/b:pull,push}",
         );
         check(&[r#"Basic realm="Registry Realm""#], "basic[]{realm=Registry Realm}");
@@ -210,7 +211,9 @@ mod tests {
     #[test]
     fn equals_signs_commas_and_quotes_may_be_in_values() {
         check(
-            &[r#"Bearer realm="https://h/t?a=b&c=d,e", service="say \"hi\\\"", error = invalid_token"#],
+            &[
+                r#"Bearer realm="https://h/t?a=b&c=d,e", service="say \"hi\\\"", error = invalid_token"#,
+            ],
             r#"bearer[]{realm=https://h/t?a=b&c=d,e|service=say "hi\"|error=invalid_token}"#,
         );
         check(
@@ -225,7 +228,10 @@ mod tests {
             &[r#"Negotiate YWI=, Bearer realm="x",  , service=y, Basic realm=z"#, "Digest a=b"],
             "negotiate[YWI=]{} bearer[]{realm=x|service=y} basic[]{realm=z} digest[]{a=b}",
         );
-        check(&["Newauth realm=\"apps\", type=1, title=\"Login\", Basic"], "newauth[]{realm=apps|type=1|title=Login} basic[]{}");
+        check(
+            &["Newauth realm=\"apps\", type=1, title=\"Login\", Basic"],
+            "newauth[]{realm=apps|type=1|title=Login} basic[]{}",
+        );
         check(&["", ",", " ,, "], "");
     }
 

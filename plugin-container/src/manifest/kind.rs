@@ -41,7 +41,8 @@ pub struct ConfigFacts {
 struct Config {
     architecture: Option<String>,
     os: Option<String>,
-    config: Option<Runtime>,
+    #[serde(rename = "config")]
+    runtime: Option<Runtime>,
 }
 
 #[derive(Default, Deserialize)]
@@ -56,7 +57,7 @@ impl ConfigFacts {
     /// else (artifacts may use any bytes) yields nothing, and that is no error.
     pub fn read(bytes: &[u8]) -> Self {
         let Ok(config) = serde_json::from_slice::<Config>(bytes) else { return Self::default() };
-        let labels = config.config.and_then(|runtime| runtime.labels).unwrap_or_default();
+        let labels = config.runtime.and_then(|runtime| runtime.labels).unwrap_or_default();
         Self {
             architecture: config.architecture.filter(|stated| !stated.is_empty()),
             os: config.os.filter(|stated| !stated.is_empty()),

@@ -111,7 +111,7 @@ fn both_digest_algorithms_are_compared_with_the_bytes() {
     }
     let wrong = Digest::sha512(b"other");
     let result = Manifest::parse(raw.clone(), None, Some(&wrong), 4096);
-    assert!(matches!(result, Err(ManifestError::Digest { expected, .. }) if expected == wrong));
+    assert!(matches!(result, Err(ManifestError::Digest { expected, .. }) if *expected == wrong));
     let result = Manifest::parse(raw, None, None, 16);
     assert!(matches!(result, Err(ManifestError::TooLarge { limit: 16, .. })));
 }
