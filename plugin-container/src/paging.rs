@@ -33,7 +33,7 @@ impl PageRequest {
         let mut request = Self { count: MAX_PAGE, last: None, asked: false };
         for (name, value) in url::form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
             match (&*name, value) {
-                ("n", Cow::Borrowed("")) | ("last", Cow::Borrowed("")) => {}
+                ("n" | "last", Cow::Borrowed("")) => {}
                 ("n", count) => {
                     let count: u64 = count.parse().map_err(|_| {
                         RegistryError::new(
