@@ -82,7 +82,18 @@ impl FromStr for Algorithm {
 pub struct InvalidDigest(String);
 
 /// A SHA-256 digest: the key of an artifact. Displays as 64 lower-case hex digits.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    diesel::expression::AsExpression,
+    diesel::deserialize::FromSqlRow,
+)]
+#[diesel(sql_type = diesel::sql_types::Binary)]
 pub struct Sha256(pub [u8; 32]);
 
 impl Sha256 {

@@ -15,7 +15,18 @@ use sha2::Digest as _;
 /// let b = Key::of("file.file").field("a").field("b/c").finish();
 /// assert_ne!(a, b);
 /// ```
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    diesel::expression::AsExpression,
+    diesel::deserialize::FromSqlRow,
+)]
+#[diesel(sql_type = diesel::sql_types::Binary)]
 pub struct Key(pub [u8; 32]);
 
 impl Key {

@@ -4,16 +4,39 @@
 //! binary) reaches the database and the bytes on disk through here, and only through here.
 
 pub mod digest;
-mod file_lock;
+pub mod ids;
 pub mod key;
 pub mod relative_path;
-pub mod remote_settings;
 pub mod remote_url;
+pub mod time;
+
+pub mod artifact;
+pub mod content;
+pub mod content_artifact;
+pub mod db;
+pub mod remote;
+pub mod remote_artifact;
+pub mod remote_settings;
+pub mod repository;
+mod schema;
+pub mod version;
+
+mod file_lock;
 pub mod store;
 
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+
+pub use db::{Connection, DatabaseUrl, Db, DbError};
 pub use digest::{Algorithm, Digests, Expected, Hasher, Mismatch, Sha256};
+pub use ids::{
+    AlternateContentSourceId, ContentId, DistributionId, PublicationId, RemoteId, RepositoryId,
+    TaskId,
+};
 pub use key::Key;
 pub use relative_path::RelativePath;
 pub use remote_settings::{ProxyUrl, RemoteSettings, Secret};
 pub use remote_url::RemoteUrl;
 pub use store::ArtifactStore;
+pub use time::Timestamp;
+pub use version::VersionNumber;

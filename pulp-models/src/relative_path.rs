@@ -9,7 +9,19 @@ use serde::{Deserialize, Serialize};
 
 /// A `/`-separated path without empty, `.` or `..` segments, without NUL or other control
 /// characters; at most 4,096 bytes, each segment at most 255. Cheap to clone.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    diesel::expression::AsExpression,
+    diesel::deserialize::FromSqlRow,
+)]
+#[diesel(sql_type = diesel::sql_types::Text)]
 #[serde(try_from = "String", into = "String")]
 pub struct RelativePath(Arc<str>);
 

@@ -1,0 +1,132 @@
+//! Remote artifacts: where the bytes of a content artifact can be had, and what they must be.
+//!
+//! Written for every file of a synced unit, also for one whose bytes are stored: that is what lets
+//! a lost or reclaimed file be fetched again. A file may have sources at several remotes, and
+//! several mirrors at one of them, told apart by `position`.
+
+use diesel::prelude::*;
+
+use crate::{
+    Algorithm, ContentId, Digests, Expected, RelativePath, RemoteId, RemoteUrl, Sha256,
+    artifact::signed,
+    db::{Connection, DbError, dialect, on, types::JsonText},
+    schema::remote_artifact,
+};
+
+/// A remote artifact to be written.
+#[derive(Debug, Clone)]
+pub struct NewRemoteArtifact {
+    /// Whose file it is.
+    pub content: ContentId,
+    /// Which of its files.
+    pub relative_path: RelativePath,
+    /// With whose settings to fetch it.
+    pub remote: RemoteId,
+    /// Its place in the order of this remote's mirrors, from 0.
+    pub position: u16,
+    /// Where it is.
+    pub url: RemoteUrl,
+    /// What the bytes must be.
+    pub expected: Expected,
+}
+
+/// One source of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RemoteArtifact {
+    /// With whose settings to fetch it.
+    pub remote: RemoteId,
+    /// Its place in the order of this remote's mirrors, from 0.
+    pub position: u16,
+    /// Where it is.
+    pub url: RemoteUrl,
+    /// What the bytes must be.
+    pub expected: Expected,
+}
+
+/// Writes remote artifacts; what is known of the same source (content, path, remote, position) is
+/// replaced.
+pub fn upsert(conn: &mut Connection, batch: &[NewRemoteArtifact]) -> Result<(), DbError> {
+    let mut rows: Vec<_> = batch.iter().map(row).collect();
+    let key = |row: &dialect::RemoteArtifactRow<'_>| {
+        (row.content, row.relative_path.clone(), row.remote, row.position)
+    };
+    rows.sort_by(|a, b| {
+        (a.content, a.relative_path, a.remote, a.position).cmp(&(
+            b.content,
+            b.relative_path,
+            b.remote,
+            b.position,
+        ))
+    });
+    rows.dedup_by(|a, b| key(a) == key(b));
+    dialect::upsert_remote_artifacts(conn, &rows)?;
+    Ok(())
+}
+
+/// The sources of one file, first the best mirrors of every remote.
+pub fn sources(
+    conn: &mut Connection,
+    content: ContentId,
+    relative_path: &RelativePath,
+) -> Result<Vec<RemoteArtifact>, DbError> {
+    type Row = (RemoteId, i32, String, Option<i64>, Option<Sha256>, Option<JsonText>);
+    use remote_artifact as t;
+    let rows: Vec<Row> = on!(conn, c => t::table
+        .filter(t::content_id.eq(content))
+        .filter(t::relative_path.eq(relative_path))
+        .order((t::position, t::remote_id))
+        .select((t::remote_id, t::position, t::url, t::size, t::sha256, t::digests))
+        .load(c))?;
+    rows.into_iter()
+        .map(|(remote, position, url, size, sha256, digests)| {
+            Ok(RemoteArtifact {
+                remote,
+                position: u16::try_from(position).unwrap_or(u16::MAX),
+                url: url.parse().map_err(DbError::corrupt("remote_artifact.url"))?,
+                expected: expected(size, sha256, digests)?,
+            })
+        })
+        .collect()
+}
+
+fn row(new: &NewRemoteArtifact) -> dialect::RemoteArtifactRow<'_> {
+    dialect::RemoteArtifactRow {
+        content: new.content,
+        relative_path: &new.relative_path,
+        remote: new.remote,
+        position: i32::from(new.position),
+        url: new.url.expose().as_str(),
+        size: new.expected.size.map(signed),
+        sha256: new.expected.digests.sha256(),
+        digests: further_digests(&new.expected.digests),
+    }
+}
+
+/// Everything but the SHA-256, which has its own column; nearly always nothing.
+fn further_digests(digests: &Digests) -> Option<JsonText> {
+    let mut further = Digests::new();
+    for (algorithm, bytes) in digests.iter().filter(|(of, _)| *of != Algorithm::Sha256) {
+        further.insert(algorithm, bytes).expect("it was taken before");
+    }
+    if further.is_empty() {
+        return None;
+    }
+    Some(JsonText(serde_json::to_string(&further).expect("digests are a map of texts")))
+}
+
+fn expected(
+    size: Option<i64>,
+    sha256: Option<Sha256>,
+    further: Option<JsonText>,
+) -> Result<Expected, DbError> {
+    let mut digests = match further {
+        None => Digests::new(),
+        Some(text) => {
+            serde_json::from_str(&text.0).map_err(DbError::corrupt("remote_artifact.digests"))?
+        }
+    };
+    if let Some(sha256) = sha256 {
+        digests.insert(Algorithm::Sha256, &sha256.0).expect("32 bytes");
+    }
+    Ok(Expected { size: size.map(i64::unsigned_abs), digests })
+}
