@@ -5,5 +5,8 @@
 
 pub mod compression;
 pub mod openpgp;
+pub mod package;
 pub mod release;
+pub mod selection;
+pub mod source;
 pub mod stanza;
