@@ -4,6 +4,7 @@
 //! index files, which are decompressed ([`compression`]) and cut into stanzas ([`stanza`]).
 
 pub mod compression;
+pub mod content;
 pub mod openpgp;
 pub mod package;
 pub mod release;
