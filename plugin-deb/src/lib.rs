@@ -5,6 +5,8 @@
 
 pub mod compression;
 pub mod content;
+pub mod index_reader;
+pub mod index_writer;
 pub mod openpgp;
 pub mod package;
 pub mod release;
