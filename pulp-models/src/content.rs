@@ -103,16 +103,16 @@ pub fn load(conn: &mut Connection, ids: &[ContentId]) -> Result<Vec<StoredConten
 /// wrote it. Units with equal keys are one unit; the first is written.
 ///
 /// Rows are written in the order of their keys, so that two transactions that write the same units
-/// wait for each other instead of deadlocking.
+/// wait for each other instead of deadlocking. Their ids grow in the order of the batch: whoever
+/// reads a version in order of ids reads it in upstream's order.
 pub fn insert(
     conn: &mut Connection,
     batch: &[NewContent],
 ) -> Result<HashMap<Key, (ContentId, bool)>, DbError> {
-    let mut sorted: Vec<&NewContent> = batch.iter().collect();
-    sorted.sort_by_key(|unit| unit.natural_key);
-    sorted.dedup_by_key(|unit| unit.natural_key);
-    let rows: Vec<(ContentId, &NewContent)> =
-        sorted.into_iter().map(|unit| (ContentId::new(), unit)).collect();
+    let mut rows: Vec<(ContentId, &NewContent)> =
+        batch.iter().map(|unit| (ContentId::new(), unit)).collect();
+    rows.sort_by_key(|(_, unit)| unit.natural_key);
+    rows.dedup_by_key(|(_, unit)| unit.natural_key);
 
     let written: HashSet<ContentId> = dialect::insert_content(conn, &rows)?;
     let mut ids = HashMap::with_capacity(rows.len());
@@ -175,6 +175,7 @@ mod tests {
             let written = db.write(move |conn| insert(conn, &batch)).await.expect("written");
             let found = db.read(move |conn| find(conn, &keys)).await.expect("found");
             assert_eq!(found.len(), 3_333);
+            assert!(keys.is_sorted_by_key(|key| written[key].0), "ids follow the batch");
             assert!(found.iter().all(|(key, id)| written[key].0 == *id));
         }
     }
