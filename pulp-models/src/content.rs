@@ -173,9 +173,9 @@ mod tests {
             let batch: Vec<_> = (0..3_333).map(|number| unit(&number.to_string())).collect();
             let keys: Vec<_> = batch.iter().map(|unit| unit.natural_key).collect();
             let written = db.write(move |conn| insert(conn, &batch)).await.expect("written");
+            assert!(keys.is_sorted_by_key(|key| written[key].0), "ids follow the batch");
             let found = db.read(move |conn| find(conn, &keys)).await.expect("found");
             assert_eq!(found.len(), 3_333);
-            assert!(keys.is_sorted_by_key(|key| written[key].0), "ids follow the batch");
             assert!(found.iter().all(|(key, id)| written[key].0 == *id));
         }
     }
