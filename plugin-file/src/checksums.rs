@@ -7,7 +7,7 @@
 //!   `SIZE (name) = <bytes>` as ports trees have it.
 //!
 //! Neighbouring lines about the same name become one entry with several digests. A leading `./` of
-//! a name is dropped, since that is how `find` makes them. A PGP clear-signed list is read
+//! a name is dropped, since that is how `find` makes them. An OpenPGP clear-signed list is read
 //! through its armour; the signature is **not** verified here.
 //!
 //! Reading holds one entry at a time. Sizes are mostly unknown. Names that stand twice apart from

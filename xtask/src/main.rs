@@ -1,2 +1,77 @@
-//! Builds, tests and measures the workspace.
-fn main() {}
+//! Builds, tests and measures the workspace: `cargo xtask <command>`.
+//!
+//! Imports no crate of the workspace. What it tests it drives from outside, as a user does: built
+//! programs over their command line and over HTTP, against upstreams that it serves itself on the
+//! loopback. Standard output is the report: one line per check, then a closing line with the sums.
+#![expect(clippy::print_stdout, reason = "the report is what a developer's tool is for")]
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod checks;
+mod client;
+mod demo;
+mod integration;
+mod probe;
+mod pulp;
+mod report;
+mod run;
+mod tidy;
+mod upstream;
+
+use integration::{Backend, Suite};
+use report::Report;
+
+/// Builds, tests and measures the workspace
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Everything: format, lints, tidy, licences, tests, integration
+    Test,
+    /// The same, with every check that must be skipped counted as failed
+    Ci,
+    /// End to end: the built program against real clients and upstreams
+    Integration {
+        /// Only this plugin's cases
+        suite: Option<Suite>,
+        /// Only on this database
+        #[arg(long)]
+        db: Option<Backend>,
+        /// Only cases whose name contains this
+        #[arg(long)]
+        only: Option<String>,
+    },
+    /// The rules of the house that no compiler checks
+    Tidy,
+    /// Mirrors a small upstream, serves it and prints how to fetch from it
+    Demo {
+        /// Fetch one file, compare it and end
+        #[arg(long)]
+        once: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    let strict = std::env::var("CI").is_ok_and(|value| value == "true" || value == "1");
+    let mut report = Report::new(strict);
+    match Arguments::parse().command {
+        Command::Test => checks::all(&report),
+        Command::Ci => {
+            report = Report::new(true);
+            checks::all(&report);
+        }
+        Command::Integration { suite, db, only } => {
+            integration::run(&report, suite, db, only.as_deref());
+        }
+        Command::Tidy => tidy::run(&report),
+        Command::Demo { once } => report.check("demo", || demo::run(once)),
+    }
+    report.close()
+}

@@ -1,0 +1,8 @@
+//! Container registries, end to end.
+
+use super::Case;
+
+/// Every case of this suite.
+pub(super) fn cases() -> Vec<Case> {
+    Vec::new()
+}

@@ -1,0 +1,363 @@
+//! An upstream on the loopback: files from memory, a log of requests, faults on demand.
+//!
+//! HTTP/1.1 with keep-alive, `HEAD`, entity tags (`304`) and single ranges (`206`, `416`,
+//! `If-Range`). One thread per connection; the port is the system's choice. Nothing here knows what
+//! the files mean.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    io::{BufRead, BufReader, Read as _, Write},
+    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::client;
+
+/// Longest wait at a gate, so that a failed test ends.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A running server; ends when dropped.
+pub(crate) struct Upstream {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    files: Mutex<BTreeMap<String, Arc<[u8]>>>,
+    faults: Mutex<HashMap<String, Vec<Fault>>>,
+    log: Mutex<Vec<Seen>>,
+    ended: AtomicBool,
+}
+
+/// A request that was answered.
+#[derive(Debug, Clone)]
+pub(crate) struct Seen {
+    /// Decoded, without the leading slash and the query.
+    pub(crate) path: String,
+    pub(crate) range: Option<String>,
+    pub(crate) status: u16,
+}
+
+/// What goes wrong with an answer.
+#[derive(Clone)]
+pub(crate) enum Fault {
+    /// This status and no file.
+    Status(u16),
+    /// The connection ends after so many bytes of the body.
+    CutAfter(usize),
+    /// The last byte of the file is another one.
+    FlippedEnd,
+    /// Half of the body, and the rest when the gate opens.
+    Held(Arc<Gate>),
+}
+
+/// Holds answers back until it is opened.
+#[derive(Default)]
+pub(crate) struct Gate {
+    /// Whether it is open, and how many have arrived.
+    state: Mutex<(bool, usize)>,
+    changed: Condvar,
+}
+
+impl Gate {
+    /// Lets everything through, now and later.
+    pub(crate) fn open(&self) {
+        lock(&self.state).0 = true;
+        self.changed.notify_all();
+    }
+
+    /// Waits until `count` answers have arrived at the gate.
+    pub(crate) fn wait_for_arrivals(&self, count: usize) -> Result<()> {
+        let arrived = |state: &mut (bool, usize)| state.1 < count;
+        let state = self.changed.wait_timeout_while(lock(&self.state), PATIENCE, arrived);
+        let state = state.expect("no thread panics while it holds the gate");
+        if state.1.timed_out() {
+            bail!("Upstream was not asked within {PATIENCE:?}");
+        }
+        Ok(())
+    }
+
+    fn pass(&self) {
+        let mut state = lock(&self.state);
+        state.1 += 1;
+        self.changed.notify_all();
+        // After too long a wait it passes; the test has failed by then.
+        drop(self.changed.wait_timeout_while(state, PATIENCE, |state| !state.0));
+    }
+}
+
+impl Upstream {
+    /// Starts a server without files.
+    pub(crate) fn start() -> Result<Self> {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).context("Failed to listen")?;
+        let address = listener.local_addr().context("Failed to read the port")?;
+        let shared = Arc::new(Shared::default());
+        let server = Arc::clone(&shared);
+        thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                if server.ended.load(Ordering::Relaxed) {
+                    break;
+                }
+                let server = Arc::clone(&server);
+                // A connection's failure is the client's to notice.
+                thread::spawn(move || drop(server.serve(stream)));
+            }
+        });
+        Ok(Self { address, shared })
+    }
+
+    /// The URL of `path`, encoded.
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}/{}", self.address, client::encode(path))
+    }
+
+    /// Adds or replaces a file.
+    pub(crate) fn put(&self, path: &str, bytes: impl Into<Vec<u8>>) {
+        lock(&self.shared.files).insert(path.to_owned(), bytes.into().into());
+    }
+
+    /// The next `times` answers for `path` go wrong, after those planned before.
+    pub(crate) fn plan(&self, path: &str, times: usize, fault: &Fault) {
+        let mut faults = lock(&self.shared.faults);
+        faults.entry(path.to_owned()).or_default().extend(vec![fault.clone(); times]);
+    }
+
+    /// Forgets planned faults.
+    pub(crate) fn heal(&self) {
+        lock(&self.shared.faults).clear();
+    }
+
+    /// The requests since the last call.
+    pub(crate) fn take_log(&self) -> Vec<Seen> {
+        std::mem::take(&mut lock(&self.shared.log))
+    }
+}
+
+impl Drop for Upstream {
+    fn drop(&mut self) {
+        self.shared.ended.store(true, Ordering::Relaxed);
+        // Wakes the listener.
+        drop(TcpStream::connect_timeout(&self.address, Duration::from_secs(1)));
+    }
+}
+
+/// A request's head, as far as it matters.
+struct Request {
+    method: String,
+    path: String,
+    range: Option<String>,
+    if_none_match: Option<String>,
+    if_range: Option<String>,
+    close: bool,
+}
+
+impl Shared {
+    fn serve(&self, stream: TcpStream) -> std::io::Result<()> {
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_nodelay(true)?;
+        let mut writer = stream.try_clone()?;
+        let mut reader = BufReader::new(stream);
+        while let Some(request) = read_request(&mut reader)? {
+            if self.ended.load(Ordering::Relaxed) || !self.answer(&request, &mut writer)? {
+                break;
+            }
+        }
+        writer.shutdown(Shutdown::Both)
+    }
+
+    /// False: the connection ends here.
+    fn answer(&self, request: &Request, writer: &mut TcpStream) -> std::io::Result<bool> {
+        let file = lock(&self.files).get(&request.path).cloned();
+        let fault = match lock(&self.faults).get_mut(&request.path) {
+            Some(planned) if !planned.is_empty() => Some(planned.remove(0)),
+            _ => None,
+        };
+        let (status, header, body) = match (file, &fault) {
+            (_, Some(Fault::Status(status))) => (*status, String::new(), Vec::new()),
+            (None, _) => (404, String::new(), b"not here".to_vec()),
+            (Some(file), fault) => answer_file(request, &file, fault.as_ref()),
+        };
+        lock(&self.log).push(Seen {
+            path: request.path.clone(),
+            range: request.range.clone(),
+            status,
+        });
+        let head = format!("HTTP/1.1 {status} x\r\nContent-Length: {}\r\n{header}\r\n", body.len());
+        writer.write_all(head.as_bytes())?;
+        if request.method == "HEAD" || status == 304 {
+            return Ok(!request.close);
+        }
+        match fault {
+            Some(Fault::CutAfter(length)) => {
+                writer.write_all(&body[..length.min(body.len())])?;
+                return Ok(false);
+            }
+            Some(Fault::Held(gate)) => {
+                let (first, rest) = body.split_at(body.len() / 2);
+                writer.write_all(first)?;
+                gate.pass();
+                writer.write_all(rest)?;
+            }
+            _ => writer.write_all(&body)?,
+        }
+        Ok(!request.close)
+    }
+}
+
+/// Status, further header lines and body for a file that is there.
+fn answer_file(request: &Request, file: &[u8], fault: Option<&Fault>) -> (u16, String, Vec<u8>) {
+    let tag = format!("\"{}\"", &crate::pulp::sha256(file)[..16]);
+    let mut bytes = file.to_vec();
+    if let (Some(Fault::FlippedEnd), Some(last)) = (fault, bytes.last_mut()) {
+        *last ^= 0xFF;
+    }
+    let header = format!("ETag: {tag}\r\nAccept-Ranges: bytes\r\n");
+    if request.if_none_match.as_ref() == Some(&tag) {
+        return (304, header, Vec::new());
+    }
+    let honoured = request.if_range.as_ref().is_none_or(|known| *known == tag);
+    let range = request.range.as_deref().filter(|_| honoured);
+    match range.map(|range| resolve_range(range, bytes.len())) {
+        None => (200, header, bytes),
+        Some(None) => {
+            (416, format!("{header}Content-Range: bytes */{}\r\n", bytes.len()), Vec::new())
+        }
+        Some(Some((first, last))) => {
+            let line = format!("Content-Range: bytes {first}-{last}/{}\r\n", bytes.len());
+            (206, header + &line, bytes[first..=last].to_vec())
+        }
+    }
+}
+
+/// First and last byte of `bytes=first-[last]` or `bytes=-length`. `None`: not satisfiable.
+fn resolve_range(range: &str, length: usize) -> Option<(usize, usize)> {
+    let (first, last) = range.strip_prefix("bytes=")?.split_once('-')?;
+    let end = length.checked_sub(1)?;
+    if first.is_empty() {
+        let suffix: usize = last.parse().ok().filter(|suffix| *suffix > 0)?;
+        return Some((length.saturating_sub(suffix), end));
+    }
+    let first = first.parse().ok().filter(|first| *first <= end)?;
+    let last = if last.is_empty() { end } else { last.parse().ok()? };
+    (first <= last).then_some((first, last.min(end)))
+}
+
+fn read_request(reader: &mut BufReader<TcpStream>) -> std::io::Result<Option<Request>> {
+    let mut head = Vec::new();
+    loop {
+        let before = head.len();
+        let read = reader.by_ref().take(64 * 1024).read_until(b'\n', &mut head)?;
+        if read == 0 {
+            return Ok(None);
+        }
+        if head[before..].trim_ascii().is_empty() {
+            break;
+        }
+    }
+    let head = String::from_utf8_lossy(&head);
+    let mut lines = head.lines();
+    let mut words = lines.next().unwrap_or_default().split(' ');
+    let (Some(method), Some(target)) = (words.next(), words.next()) else { return Ok(None) };
+    let path = target.split('?').next().unwrap_or_default();
+    let mut request = Request {
+        method: method.to_owned(),
+        path: client::decode(path.trim_start_matches('/')),
+        range: None,
+        if_none_match: None,
+        if_range: None,
+        close: false,
+    };
+    for (name, value) in lines.filter_map(|line| line.split_once(':')) {
+        let value = value.trim().to_owned();
+        match name.to_ascii_lowercase().as_str() {
+            "range" => request.range = Some(value),
+            "if-none-match" => request.if_none_match = Some(value),
+            "if-range" => request.if_range = Some(value),
+            "connection" => request.close = value.eq_ignore_ascii_case("close"),
+            _ => {}
+        }
+    }
+    Ok(Some(request))
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().expect("no thread panics while it holds this")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::request;
+
+    fn ask(upstream: &Upstream, headers: &[(&str, &str)]) -> client::Reply {
+        request(upstream.address, "GET", "/a%20b", headers).expect("an answer")
+    }
+
+    fn with_file() -> Upstream {
+        let upstream = Upstream::start().expect("it starts");
+        upstream.put("a b", "0123456789");
+        upstream
+    }
+
+    #[test]
+    fn ranges_are_answered_as_servers_do() {
+        let upstream = with_file();
+        for (range, status, body) in [
+            ("bytes=2-3", 206, "23"),
+            ("bytes=7-", 206, "789"),
+            ("bytes=-2", 206, "89"),
+            ("bytes=8-99", 206, "89"),
+            ("bytes=10-", 416, ""),
+        ] {
+            let reply = ask(&upstream, &[("Range", range)]);
+            assert_eq!((reply.status, &reply.body[..]), (status, body.as_bytes()), "{range}");
+        }
+        assert_eq!(upstream.take_log().len(), 5);
+        assert!(upstream.take_log().is_empty());
+    }
+
+    #[test]
+    fn what_is_unchanged_is_not_sent_again() {
+        let upstream = with_file();
+        let tag = ask(&upstream, &[]).header("etag").expect("a tag").to_owned();
+        assert_eq!(ask(&upstream, &[("If-None-Match", &tag)]).status, 304);
+        let other = [("Range", "bytes=2-3"), ("If-Range", "\"other\"")];
+        assert_eq!(ask(&upstream, &other).status, 200);
+        assert_eq!(ask(&upstream, &[("Range", "bytes=2-3"), ("If-Range", &tag)]).status, 206);
+    }
+
+    #[test]
+    fn faults_happen_as_often_as_planned() {
+        let upstream = with_file();
+        upstream.plan("a b", 1, &Fault::Status(503));
+        upstream.plan("a b", 1, &Fault::CutAfter(4));
+        upstream.plan("a b", 1, &Fault::FlippedEnd);
+        assert_eq!(ask(&upstream, &[]).status, 503);
+        let cut = ask(&upstream, &[]);
+        assert_eq!((cut.complete, &cut.body[..]), (false, &b"0123"[..]));
+        assert_ne!(ask(&upstream, &[]).body, b"0123456789");
+        assert_eq!(ask(&upstream, &[]).body, b"0123456789");
+        assert_eq!(request(upstream.address, "GET", "/b", &[]).expect("an answer").status, 404);
+    }
+
+    #[test]
+    fn a_gate_holds_an_answer_until_it_opens() {
+        let upstream = with_file();
+        let gate = Arc::new(Gate::default());
+        upstream.plan("a b", 1, &Fault::Held(Arc::clone(&gate)));
+        let address = upstream.address;
+        let reader = thread::spawn(move || client::get(address, "/a%20b"));
+        gate.wait_for_arrivals(1).expect("it arrives");
+        gate.open();
+        let reply = reader.join().expect("no panic").expect("an answer");
+        assert_eq!(reply.body, b"0123456789");
+    }
+}
