@@ -76,6 +76,10 @@ pub enum DbError {
     /// A repository version cannot be completed or changed this way.
     #[error(transparent)]
     Version(#[from] VersionError),
+    /// The connection that held a repository's lock is gone, and the lock with it; nothing was
+    /// changed.
+    #[error("The repository's lock was lost with its database connection")]
+    LockLost,
     /// The runtime was shut down before the operation ran.
     #[error("Database operation was dropped: the program is stopping")]
     Stopping,

@@ -22,6 +22,7 @@ pub(crate) mod dialect;
 mod error;
 mod migrate;
 mod pool;
+mod session;
 mod transaction;
 pub mod types;
 mod url;
@@ -36,6 +37,7 @@ pub use self::{
 pub(crate) use self::{
     connection::{PostgresConnector, on},
     error::named,
+    session::Session,
 };
 use self::{
     connection::{Role, open_sqlite},

@@ -36,6 +36,11 @@ impl Pool {
         Self { connect, idle: Mutex::default(), permits: Arc::new(Semaphore::new(size)) }
     }
 
+    /// Opens a connection that the pool does not know of. Blocks.
+    pub(super) fn connect(&self) -> Result<Connection, DbError> {
+        (self.connect)()
+    }
+
     /// Runs `f` on the blocking pool, with a connection on which `begin` succeeded. Dropping the
     /// future before `f` has begun leaves it undone; once begun, `f` runs to its end.
     pub(super) async fn run<T: Send + 'static>(
