@@ -22,7 +22,14 @@ mod schema;
 pub mod version;
 
 mod file_lock;
+pub mod lock;
 pub mod store;
+
+pub mod alternate_content_source;
+pub mod distribution;
+pub mod progress;
+pub mod publication;
+pub mod task;
 
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
@@ -34,6 +41,7 @@ pub use ids::{
     TaskId,
 };
 pub use key::Key;
+pub use lock::RepositoryLock;
 pub use relative_path::RelativePath;
 pub use remote_settings::{ProxyUrl, RemoteSettings, Secret};
 pub use remote_url::RemoteUrl;

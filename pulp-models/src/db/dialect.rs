@@ -23,10 +23,13 @@ use super::{
     types::{Json, JsonRef, JsonText, Uuid},
 };
 use crate::{
-    ContentId, Key, RelativePath, RemoteId, Sha256,
+    ContentId, Key, PublicationId, RelativePath, RemoteId, Sha256,
     content::NewContent,
     content_artifact::NewContentArtifact,
-    schema::{artifact, artifact_digest, content, content_artifact, remote_artifact},
+    publication::PublishedRow,
+    schema::{
+        artifact, artifact_digest, content, content_artifact, published_artifact, remote_artifact,
+    },
     time::Timestamp,
 };
 
@@ -274,6 +277,65 @@ pub(crate) fn upsert_remote_artifacts(
         }
     }
     Ok(())
+}
+
+/// Writes published artifacts; a path that is there gets the new value.
+pub(crate) fn upsert_published_artifacts(
+    conn: &mut Connection,
+    rows: &[PublishedRow],
+) -> QueryResult<()> {
+    use published_artifact as t;
+    match conn {
+        Connection::Sqlite(c) => {
+            for row in rows {
+                diesel::insert_into(t::table)
+                    .values(row)
+                    .on_conflict((t::publication_id, t::relative_path))
+                    .do_update()
+                    .set((
+                        t::content_id.eq(excluded(t::content_id)),
+                        t::content_path.eq(excluded(t::content_path)),
+                        t::sha256.eq(excluded(t::sha256)),
+                        t::size.eq(excluded(t::size)),
+                    ))
+                    .execute(c)?;
+            }
+        }
+        Connection::Postgres(c) => {
+            sql_query(
+                "INSERT INTO published_artifact
+                     (publication_id, relative_path, content_id, content_path, sha256, size)
+                 SELECT * FROM unnest($1, $2, $3, $4, $5, $6)
+                 ON CONFLICT (publication_id, relative_path)
+                 DO UPDATE SET content_id = excluded.content_id,
+                     content_path = excluded.content_path, sha256 = excluded.sha256,
+                     size = excluded.size",
+            )
+            .bind::<Array<Uuid>, Vec<PublicationId>>(column(rows, |row| row.publication_id))
+            .bind::<Array<Text>, Vec<&RelativePath>>(column(rows, |row| &row.relative_path))
+            .bind::<Array<Nullable<Uuid>>, Vec<Option<ContentId>>>(column(rows, |row| {
+                row.content_id
+            }))
+            .bind::<Array<Nullable<Text>>, Vec<Option<&RelativePath>>>(column(rows, |row| {
+                row.content_path.as_ref()
+            }))
+            .bind::<Array<Nullable<Binary>>, Vec<Option<Sha256>>>(column(rows, |row| row.sha256))
+            .bind::<Array<Nullable<BigInt>>, Vec<Option<i64>>>(column(rows, |row| row.size))
+            .execute(c)?;
+        }
+    }
+    Ok(())
+}
+
+/// Until the transaction ends, nobody else writes to `table`; reading goes on. SQLite has one writer
+/// anyway.
+pub(crate) fn serialize_writers(conn: &mut Connection, table: &'static str) -> QueryResult<()> {
+    match conn {
+        Connection::Sqlite(_) => Ok(()),
+        Connection::Postgres(_) => {
+            conn.batch_execute(&format!("LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE"))
+        }
+    }
 }
 
 fn column<'a, R, T>(rows: &'a [R], field: impl Fn(&'a R) -> T) -> Vec<T> {
