@@ -93,6 +93,9 @@ impl<C: Content> DeclarativeContent<C> {
     }
 }
 
+// Units are moved, never pinned.
+impl<C: Content> Unpin for DeclarativeContent<C> {}
+
 impl<C: Content> fmt::Display for DeclarativeContent<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "`{}`", self.content.type_name())?;

@@ -84,10 +84,6 @@ impl<C: Content> Items<C> {
     }
 }
 
-// Units are moved, never pinned.
-impl<C: Content> Unpin for Items<C> {}
-impl<C: Content> Unpin for Batches<C> {}
-
 /// Units in batches; see [`Inbox::batches`].
 pub struct Batches<C: Content> {
     collecting: Collecting<C>,
@@ -141,11 +137,9 @@ impl<C: Content> Source for Items<C> {
             self.chunk = chunk;
         }
         let unit = self.chunk.pop_front();
-        if self.chunk.is_empty() {
-            self.inbox.queue.release_chunk();
-        }
+        self.inbox.queue.make_room(self.chunk.len());
         if let Some(unit) = &unit {
-            self.inbox.queue.leave(unit);
+            unit.promise.leave();
         }
         Poll::Ready(unit)
     }

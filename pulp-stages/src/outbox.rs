@@ -15,7 +15,10 @@ use std::{
 use tokio::time::Instant;
 
 use crate::{
-    content::Content, declarative::DeclarativeContent, queue::Queue, resolution::Resolution,
+    content::Content,
+    declarative::DeclarativeContent,
+    queue::{Put, Queue},
+    resolution::Resolution,
     scope::Scope,
 };
 
@@ -45,20 +48,13 @@ impl<C: Content> Outbox<C> {
 
     /// Passes `unit` on, waiting for room. If the future is dropped first, so is the unit.
     pub async fn put(&self, unit: DeclarativeContent<C>) -> Result<(), Closed> {
-        unit.promise.put(&self.scope);
-        match self.queue.try_put(unit) {
-            Ok(result) => result,
-            Err(unit) => self.fill(VecDeque::from([unit])).await,
-        }
+        Putting { queue: &self.queue, units: Some(unit), since: None }.await
     }
 
     /// Passes all of `units` on in order, waiting for room; whole if there is enough, so that a
     /// batch stays one. If the future is dropped first, what was not passed on is dropped too.
     pub async fn put_all(&self, units: Vec<DeclarativeContent<C>>) -> Result<(), Closed> {
-        for unit in &units {
-            unit.promise.put(&self.scope);
-        }
-        self.fill(VecDeque::from(units)).await
+        Putting { queue: &self.queue, units: VecDeque::from(units), since: None }.await
     }
 
     /// Passes `unit` on and gives a handle to what becomes of it.
@@ -81,35 +77,30 @@ impl<C: Content> Outbox<C> {
     pub const fn scope(&self) -> &Scope {
         &self.scope
     }
-
-    fn fill(&self, units: VecDeque<DeclarativeContent<C>>) -> Fill<'_, C> {
-        Fill { queue: &self.queue, units, since: None }
-    }
 }
 
-/// Puts units as there is room.
-struct Fill<'a, C: Content> {
+/// The future of a put: one unit, or many as there is room.
+struct Putting<'a, C: Content, P> {
     queue: &'a Queue<C>,
-    units: VecDeque<DeclarativeContent<C>>,
+    units: P,
     since: Option<Instant>,
 }
 
-impl<C: Content> Unpin for Fill<'_, C> {}
-
-impl<C: Content> Future for Fill<'_, C> {
+impl<C: Content, P: Put<C> + Unpin> Future for Putting<'_, C, P> {
     type Output = Result<(), Closed>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
         let polled = this.queue.poll_put(&mut this.units, cx);
-        if polled.is_pending() {
-            this.since.get_or_insert_with(Instant::now);
+        if polled.is_pending() && this.since.is_none() {
+            this.since = Some(Instant::now());
+            this.units.each(usize::MAX, |unit| unit.promise.put());
         }
         polled
     }
 }
 
-impl<C: Content> Drop for Fill<'_, C> {
+impl<C: Content, P> Drop for Putting<'_, C, P> {
     fn drop(&mut self) {
         if let Some(since) = self.since {
             self.queue.was_blocked(since.elapsed());

@@ -31,8 +31,8 @@ use crate::{
     scope::Scope,
 };
 
-/// At most this many units are handed over at once to a consumer that wants them one by one.
-const CHUNK: usize = 64;
+/// A consumer that wants units one by one gives room back after this many.
+const STEP: usize = 64;
 
 pub(crate) struct Queue<C: Content> {
     state: Mutex<State<C>>,
@@ -44,7 +44,7 @@ pub(crate) struct Queue<C: Content> {
 
 struct State<C: Content> {
     units: VecDeque<DeclarativeContent<C>>,
-    /// Units handed over in a chunk of which the consumer still has some: they take up room.
+    /// Units that a consumer has taken at once but looks at one by one: they still take up room.
     held: usize,
     /// The producer is done: no more units come.
     ended: bool,
@@ -146,6 +146,11 @@ impl<C: Content> Queue<C> {
         flow
     }
 
+    /// The stage that takes.
+    pub(crate) const fn consumer(&self) -> Option<&Scope> {
+        self.to.as_ref()
+    }
+
     /// A unit that waits here is awaited from now on.
     pub(crate) fn thaw(&self) {
         let mut state = self.lock();
@@ -158,70 +163,34 @@ impl<C: Content> Queue<C> {
     // The producer's side.
 
     /// Puts as many of `units` as there is room for; ready when none is left.
-    pub(crate) fn poll_put(
+    pub(crate) fn poll_put<P: Put<C>>(
         &self,
-        units: &mut VecDeque<DeclarativeContent<C>>,
+        units: &mut P,
         cx: &Context<'_>,
     ) -> Poll<Result<(), Closed>> {
+        let count = units.count();
         let Some(to) = &self.to else {
-            self.lock().flow.put += units.len() as u64;
-            units.clear();
+            self.lock().flow.put += count as u64;
+            units.discard();
             return Poll::Ready(Ok(()));
         };
         let mut state = self.lock();
         if state.abandoned || state.ended {
             return Poll::Ready(Err(Closed { stage: to.stage() }));
         }
-        let room = self.capacity.saturating_sub(state.units.len() + state.held);
+        let fitting = count.min(self.capacity.saturating_sub(state.units.len() + state.held));
         let mut urgent = false;
-        for unit in units.iter().take(room) {
-            urgent |= state.enter(unit, &self.me);
-        }
-        let count = room.min(units.len());
-        if state.units.is_empty() && count == units.len() && count > 1 {
-            std::mem::swap(&mut state.units, units);
-        } else {
-            state.units.extend(units.drain(..count));
-        }
-        state.flow.put += count as u64;
-        state.flow.deepest = state.flow.deepest.max(state.units.len());
+        units.each(fitting, |unit| urgent |= state.enter(unit, &self.me));
+        units.give(fitting, &mut state.units);
+        state.flow.put += fitting as u64;
+        state.flow.deepest = state.flow.deepest.max(state.units.len() + state.held);
         let consumer = state.consumer_if_ready(urgent);
-        let done = units.is_empty();
-        if !done {
+        if fitting < count {
             state.enlist(cx.waker());
         }
         drop(state);
         wake(consumer);
-        if done { Poll::Ready(Ok(())) } else { Poll::Pending }
-    }
-
-    /// Puts one unit if there is room, the way of nearly all units.
-    pub(crate) fn try_put(
-        &self,
-        unit: DeclarativeContent<C>,
-    ) -> Result<Result<(), Closed>, DeclarativeContent<C>> {
-        let Some(to) = &self.to else {
-            let mut state = self.lock();
-            state.flow.put += 1;
-            drop(state);
-            return Ok(Ok(()));
-        };
-        let mut state = self.lock();
-        if state.abandoned || state.ended {
-            drop(state);
-            return Ok(Err(Closed { stage: to.stage() }));
-        }
-        if state.units.len() + state.held >= self.capacity {
-            return Err(unit);
-        }
-        let urgent = state.enter(&unit, &self.me);
-        state.units.push_back(unit);
-        state.flow.put += 1;
-        state.flow.deepest = state.flow.deepest.max(state.units.len());
-        let consumer = state.consumer_if_ready(urgent);
-        drop(state);
-        wake(consumer);
-        Ok(Ok(()))
+        if fitting < count { Poll::Pending } else { Poll::Ready(Ok(())) }
     }
 
     /// Accounts for a producer that waited for room.
@@ -231,39 +200,37 @@ impl<C: Content> Queue<C> {
 
     // The consumer's side.
 
-    /// The next units for a consumer that wants them one by one; empty at the end.
+    /// Everything there is, for a consumer that looks at it one by one; `None` at the end. The units
+    /// still take up room; see [`make_room`](Self::make_room).
     pub(crate) fn poll_chunk(
         &self,
         cx: &Context<'_>,
     ) -> Poll<Option<VecDeque<DeclarativeContent<C>>>> {
         let mut state = self.lock();
-        let state = &mut *state;
-        if state.units.is_empty() {
-            if state.ended {
-                state.finish();
-                return Poll::Ready(None);
-            }
-            state.park(cx, 1);
-            return Poll::Pending;
+        if !state.units.is_empty() {
+            let chunk = std::mem::take(&mut state.units);
+            state.held = chunk.len();
+            state.take(chunk.len());
+            return Poll::Ready(Some(chunk));
         }
-        let count = state.units.len().min(CHUNK).min(self.capacity.div_ceil(2));
-        let chunk = if count == state.units.len() {
-            std::mem::take(&mut state.units)
-        } else {
-            state.units.drain(..count).collect()
-        };
-        state.held = count;
-        state.take(count);
-        Poll::Ready(Some(chunk))
+        if state.ended {
+            state.finish();
+            return Poll::Ready(None);
+        }
+        state.park(cx, 1);
+        Poll::Pending
     }
 
-    /// The consumer handed out the last unit of its chunk.
-    pub(crate) fn release_chunk(&self) {
-        let mut state = self.lock();
-        state.held = 0;
-        let producers = std::mem::take(&mut state.producers);
-        drop(state);
-        producers.into_iter().for_each(Waker::wake);
+    /// The consumer has only `held` units left to look at. Told every [`STEP`] units and after the
+    /// last one: a lock and a wake-up for each would cost more than the unit.
+    pub(crate) fn make_room(&self, held: usize) {
+        if held.is_multiple_of(STEP) {
+            let mut state = self.lock();
+            state.held = held;
+            let producers = std::mem::take(&mut state.producers);
+            drop(state);
+            producers.into_iter().for_each(Waker::wake);
+        }
     }
 
     /// The next batch of at least `min` units, or fewer at the end or if it is urgent.
@@ -301,7 +268,7 @@ impl<C: Content> Queue<C> {
         producers.into_iter().for_each(Waker::wake);
         if handles {
             for unit in &batch {
-                self.leave(unit);
+                unit.promise.leave();
             }
         }
         Poll::Ready(Some(batch))
@@ -334,13 +301,6 @@ impl<C: Content> Queue<C> {
             cx.waker().wake_by_ref();
         }
         Poll::Pending
-    }
-
-    /// A unit is in the hands of the consumer.
-    pub(crate) fn leave(&self, unit: &DeclarativeContent<C>) {
-        if let Some(to) = &self.to {
-            unit.promise.leave(to);
-        }
     }
 
     /// The consumer no longer asks.
@@ -413,6 +373,59 @@ impl<C: Content> State<C> {
         if let Some(since) = self.waiting.take() {
             self.flow.waited += since.elapsed();
         }
+    }
+}
+
+/// Units on their way into a queue: one or many.
+pub(crate) trait Put<C: Content> {
+    fn count(&self) -> usize;
+    fn each(&self, count: usize, note: impl FnMut(&DeclarativeContent<C>));
+    /// Moves the first `count` units to the end of `to`.
+    fn give(&mut self, count: usize, to: &mut VecDeque<DeclarativeContent<C>>);
+    fn discard(&mut self);
+}
+
+impl<C: Content> Put<C> for Option<DeclarativeContent<C>> {
+    fn count(&self) -> usize {
+        usize::from(self.is_some())
+    }
+
+    fn each(&self, count: usize, note: impl FnMut(&DeclarativeContent<C>)) {
+        self.iter().take(count).for_each(note);
+    }
+
+    fn give(&mut self, count: usize, to: &mut VecDeque<DeclarativeContent<C>>) {
+        if count > 0
+            && let Some(unit) = self.take()
+        {
+            to.push_back(unit);
+        }
+    }
+
+    fn discard(&mut self) {
+        *self = None;
+    }
+}
+
+impl<C: Content> Put<C> for VecDeque<DeclarativeContent<C>> {
+    fn count(&self) -> usize {
+        self.len()
+    }
+
+    fn each(&self, count: usize, note: impl FnMut(&DeclarativeContent<C>)) {
+        self.iter().take(count).for_each(note);
+    }
+
+    fn give(&mut self, count: usize, to: &mut VecDeque<DeclarativeContent<C>>) {
+        if to.is_empty() && count == self.len() {
+            std::mem::swap(self, to);
+        } else {
+            to.extend(self.drain(..count));
+        }
+    }
+
+    fn discard(&mut self) {
+        self.clear();
     }
 }
 

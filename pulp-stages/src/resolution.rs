@@ -24,10 +24,7 @@ use std::{
 
 use pulp_models::{RelativePath, Sha256};
 
-use crate::{
-    content::Content, declarative::DeclarativeArtifact, pending::ContentId, queue::Queue,
-    scope::Scope,
-};
+use crate::{content::Content, declarative::DeclarativeArtifact, pending::ContentId, queue::Queue};
 
 /// A unit as it left the line.
 #[derive(Debug, Clone)]
@@ -62,8 +59,8 @@ pub enum ResolutionError {
         /// Its type.
         unit: &'static str,
     },
-    /// The unit was dropped without being resolved, by `stage` if it had been put at all.
-    #[error("A `{unit}` unit was dropped unresolved {}", by(*stage))]
+    /// The unit was dropped without being resolved: by `stage`, or before it was put.
+    #[error("A `{unit}` unit was dropped unresolved{}", by(*stage))]
     Dropped {
         /// Its type.
         unit: &'static str,
@@ -86,8 +83,8 @@ pub enum ResolutionError {
     },
 }
 
-fn by(stage: Option<&'static str>) -> String {
-    stage.map_or_else(|| "before it was put".to_owned(), |name| format!("by stage `{name}`"))
+fn by(stage: Option<&str>) -> String {
+    stage.map(|name| format!(" by stage `{name}`")).unwrap_or_default()
 }
 
 type Outcome<C> = Result<Arc<Resolved<C>>, ResolutionError>;
@@ -220,29 +217,27 @@ impl<C: Content> Promise<C> {
         self.shared.is_some()
     }
 
-    /// Notes that the unit is being put into `scope`'s run, whether or not there is room yet.
-    pub(crate) fn put(&self, scope: &Scope) {
+    /// Notes that the unit is being put, though there is no room yet.
+    pub(crate) fn put(&self) {
         if let Some(shared) = &self.shared {
-            let mut state = shared.lock();
-            state.puts += 1;
-            state.holder = Some(scope.clone());
+            shared.lock().puts += 1;
         }
     }
 
-    /// Notes that the unit waits in `queue`. Says whether somebody awaits it.
+    /// Notes that the unit was put and waits in `queue`. Says whether somebody awaits it.
     pub(crate) fn enter(&self, queue: &Weak<Queue<C>>) -> bool {
         let Some(shared) = &self.shared else { return false };
         let mut state = shared.lock();
+        state.puts += 1;
         state.queue = Some(Weak::clone(queue));
+        state.waits = true;
         !state.waiters.is_empty()
     }
 
-    /// Notes that the unit was taken out of its queue by the stage of `scope`.
-    pub(crate) fn leave(&self, scope: &Scope) {
+    /// Notes that the unit was taken out of its queue.
+    pub(crate) fn leave(&self) {
         if let Some(shared) = &self.shared {
-            let mut state = shared.lock();
-            state.queue = None;
-            state.holder = Some(scope.clone());
+            shared.lock().waits = false;
         }
     }
 }
@@ -264,10 +259,10 @@ struct Shared<C: Content> {
 
 struct State<C: Content> {
     puts: u32,
-    /// The queue in which the unit waits.
+    /// The last queue that the unit was put into.
     queue: Option<Weak<Queue<C>>>,
-    /// The stage that last put or took it.
-    holder: Option<Scope>,
+    /// Whether it still waits there.
+    waits: bool,
     waiters: Waiters,
     outcome: Option<Outcome<C>>,
 }
@@ -277,7 +272,7 @@ impl<C: Content> Shared<C> {
         let state = State {
             puts: 0,
             queue: None,
-            holder: None,
+            waits: false,
             waiters: Waiters::default(),
             outcome: None,
         };
@@ -293,7 +288,7 @@ impl<C: Content> Shared<C> {
         if state.outcome.is_none() {
             state.outcome = Some(outcome(&state));
         }
-        (state.queue, state.holder) = (None, None);
+        state.queue = None;
         let waiters = std::mem::take(&mut state.waiters);
         drop(state);
         waiters.wake();
@@ -302,17 +297,19 @@ impl<C: Content> Shared<C> {
 
 impl<C: Content> State<C> {
     fn waits_in(&self) -> Option<Arc<Queue<C>>> {
-        self.queue.as_ref().and_then(Weak::upgrade)
+        self.queue.as_ref().filter(|_| self.waits).and_then(Weak::upgrade)
     }
 
+    /// Why the unit is dropped.
     fn reason(&self, unit: &'static str) -> ResolutionError {
-        match &self.holder {
-            None => ResolutionError::Dropped { unit, stage: None },
-            Some(scope) => match scope.failed_stage() {
-                Some(stage) => ResolutionError::Failed { unit, stage },
-                None if scope.is_cancelled() => ResolutionError::Cancelled { unit },
-                None => ResolutionError::Dropped { unit, stage: Some(scope.stage()) },
-            },
+        let queue = self.queue.as_ref().and_then(Weak::upgrade);
+        let Some(scope) = queue.as_ref().and_then(|queue| queue.consumer()) else {
+            return ResolutionError::Dropped { unit, stage: None };
+        };
+        match scope.failed_stage() {
+            Some(stage) => ResolutionError::Failed { unit, stage },
+            None if scope.is_cancelled() => ResolutionError::Cancelled { unit },
+            None => ResolutionError::Dropped { unit, stage: Some(scope.stage()) },
         }
     }
 }
