@@ -6,10 +6,10 @@
 //! this trait and nothing of the plugin.
 
 use bytes::Bytes;
-use pulp_models::Key;
+use pulp_models::{Key, content::StoredContent};
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{declarative::DeclarativeArtifact, pending::StoredContent};
+use crate::declarative::DeclarativeArtifact;
 
 /// A type of content: required are its name and its natural key, the rest has defaults.
 ///

@@ -7,14 +7,13 @@
 use std::fmt;
 
 use pulp_models::{
-    Expected, RelativePath, RemoteUrl, Sha256,
+    ContentId, Expected, RelativePath, RemoteId, RemoteUrl, Sha256,
     store::{Saved, Verified},
 };
 
 use crate::{
     budget::Permit,
     content::Content,
-    pending::{ContentId, RemoteId},
     resolution::{Promise, Resolution, resolved},
 };
 

@@ -12,6 +12,7 @@ use std::{
 };
 
 use futures::Stream;
+use tokio::task::coop;
 
 use crate::{
     content::Content,
@@ -131,9 +132,11 @@ impl<C: Content> Source for Items<C> {
 
     fn poll_source(&mut self, cx: &mut Context<'_>) -> Poll<Option<Self::Output>> {
         if self.chunk.is_empty() {
+            let coop = ready!(coop::poll_proceed(cx));
             let Some(chunk) = ready!(self.inbox.queue.poll_chunk(cx)) else {
                 return Poll::Ready(None);
             };
+            coop.made_progress();
             self.chunk = chunk;
         }
         let unit = self.chunk.pop_front();
@@ -153,7 +156,12 @@ impl<C: Content> Source for Batches<C> {
     type Output = Vec<DeclarativeContent<C>>;
 
     fn poll_source(&mut self, cx: &mut Context<'_>) -> Poll<Option<Self::Output>> {
-        self.inbox.queue.poll_batch(self.min, &mut self.collecting, cx)
+        let coop = ready!(coop::poll_proceed(cx));
+        let polled = self.inbox.queue.poll_batch(self.min, &mut self.collecting, cx);
+        if polled.is_ready() {
+            coop.made_progress();
+        }
+        polled
     }
 
     fn stop_waiting(&self) {

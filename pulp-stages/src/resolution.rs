@@ -22,9 +22,9 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use pulp_models::{RelativePath, Sha256};
+use pulp_models::{ContentId, RelativePath, Sha256};
 
-use crate::{content::Content, declarative::DeclarativeArtifact, pending::ContentId, queue::Queue};
+use crate::{content::Content, declarative::DeclarativeArtifact, queue::Queue};
 
 /// A unit as it left the line.
 #[derive(Debug, Clone)]
