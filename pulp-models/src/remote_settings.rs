@@ -70,6 +70,14 @@ pub struct RemoteSettings {
     /// Further attempts per URL after the first; 0 means none. Default: 3.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_retries: Option<u32>,
+    /// How long the first retry waits, half of it at random; each further one waits twice as long, up
+    /// to 60 times this. Seconds. Default: 1.
+    #[serde(skip_serializing_if = "Option::is_none", with = "seconds")]
+    pub retry_delay: Option<Duration>,
+    /// Longest `Retry-After` that is obeyed; an upstream that asks for more fails the download.
+    /// Seconds. Default: 300.
+    #[serde(skip_serializing_if = "Option::is_none", with = "seconds")]
+    pub retry_after_limit: Option<Duration>,
     /// Requests per second, retries and redirects included. Default: unlimited.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate_limit: Option<NonZeroU32>,
@@ -91,10 +99,6 @@ pub struct RemoteSettings {
     /// Over how long [`minimum_rate`](Self::minimum_rate) is measured. Seconds. Default: 300.
     #[serde(skip_serializing_if = "Option::is_none", with = "seconds")]
     pub minimum_rate_window: Option<Duration>,
-    /// Longest `Retry-After` that is obeyed; an upstream that asks for more fails the download.
-    /// Seconds. Default: 300.
-    #[serde(skip_serializing_if = "Option::is_none", with = "seconds")]
-    pub retry_after_limit: Option<Duration>,
 
     /// Folders from which `file://` URLs may be read, symbolic links resolved. Default: none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -115,6 +119,11 @@ impl RemoteSettings {
     /// See [`max_retries`](Self::max_retries).
     pub fn max_retries(&self) -> u32 {
         self.max_retries.unwrap_or(3)
+    }
+
+    /// See [`retry_delay`](Self::retry_delay).
+    pub fn retry_delay(&self) -> Duration {
+        self.retry_delay.unwrap_or(Duration::from_secs(1))
     }
 
     /// See [`connect_timeout`](Self::connect_timeout).
