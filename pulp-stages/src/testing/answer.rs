@@ -8,7 +8,7 @@ use http::{HeaderMap, Response, StatusCode, header};
 use pulp_models::Sha256;
 
 use super::{
-    Fault, Validators,
+    Fault, ValidatorKind,
     body::{Ending, ScriptedBody},
 };
 
@@ -29,7 +29,7 @@ pub(super) fn of_file(
     file: Bytes,
     fault: &Fault,
     request: &HeaderMap,
-    validators: Validators,
+    validators: ValidatorKind,
     sent: &Arc<AtomicU64>,
 ) -> Response<ScriptedBody> {
     if let Some(response) = without_body(fault, sent) {
@@ -125,16 +125,16 @@ fn etag_of(file: &[u8]) -> String {
     format!("\"{}\"", &Sha256::of(file).to_string()[..16])
 }
 
-fn validator_headers(etag: &str, validators: Validators, fault: &Fault) -> HeaderMap {
+fn validator_headers(etag: &str, validators: ValidatorKind, fault: &Fault) -> HeaderMap {
     let mut headers = HeaderMap::new();
     match validators {
-        Validators::Strong => {
+        ValidatorKind::Strong => {
             insert(&mut headers, header::ETAG, etag);
             insert(&mut headers, header::LAST_MODIFIED, LAST_MODIFIED);
         }
-        Validators::Weak => insert(&mut headers, header::ETAG, &format!("W/{etag}")),
-        Validators::Date => insert(&mut headers, header::LAST_MODIFIED, LAST_MODIFIED),
-        Validators::None => {}
+        ValidatorKind::Weak => insert(&mut headers, header::ETAG, &format!("W/{etag}")),
+        ValidatorKind::Date => insert(&mut headers, header::LAST_MODIFIED, LAST_MODIFIED),
+        ValidatorKind::None => {}
     }
     if let Fault::ETag(etag) = fault {
         insert(&mut headers, header::ETAG, etag);
@@ -152,14 +152,14 @@ fn is_unchanged(request: &HeaderMap, ours: &HeaderMap) -> bool {
 }
 
 /// Where the wanted range starts, if there is one and `If-Range` lets it count.
-fn wanted_start(request: &HeaderMap, etag: &str, validators: Validators) -> Option<usize> {
+fn wanted_start(request: &HeaderMap, etag: &str, validators: ValidatorKind) -> Option<usize> {
     let range = request.get(header::RANGE)?.to_str().ok()?;
     let start = range.strip_prefix("bytes=")?.split('-').next()?.parse().ok()?;
     match request.get(header::IF_RANGE) {
         None => Some(start),
-        Some(condition) if validators == Validators::Strong && condition == etag => Some(start),
+        Some(condition) if validators == ValidatorKind::Strong && condition == etag => Some(start),
         Some(condition)
-            if matches!(validators, Validators::Strong | Validators::Date)
+            if matches!(validators, ValidatorKind::Strong | ValidatorKind::Date)
                 && condition == LAST_MODIFIED =>
         {
             Some(start)

@@ -30,4 +30,4 @@ mod upstream;
 pub use fault::Fault;
 pub use proxy::ForwardProxy;
 pub use tls::{Authority, ClientIdentity};
-pub use upstream::{LoggedRequest, Upstream, Validators};
+pub use upstream::{LoggedRequest, Upstream, ValidatorKind};

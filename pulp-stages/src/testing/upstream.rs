@@ -50,7 +50,7 @@ impl LoggedRequest {
 
 /// Which validators (RFC 9110, 8.8) a server sends with its files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Validators {
+pub enum ValidatorKind {
     /// A strong `ETag` made of the content, and `Last-Modified`.
     #[default]
     Strong,
@@ -72,7 +72,7 @@ struct Site {
     faults: HashMap<String, VecDeque<Fault>>,
     everywhere: Vec<Fault>,
     login: Option<String>,
-    validators: Validators,
+    validators: ValidatorKind,
     log: Vec<LoggedRequest>,
 }
 
@@ -172,7 +172,7 @@ impl Upstream {
 
     /// Sets which validators are sent.
     #[must_use]
-    pub fn validators(self, validators: Validators) -> Self {
+    pub fn validators(self, validators: ValidatorKind) -> Self {
         self.site().validators = validators;
         self
     }
@@ -226,7 +226,7 @@ impl Upstream {
 /// What to do with a request, decided under the lock.
 enum Plan {
     Handler(Arc<Handler>),
-    File(Option<Bytes>, Option<PathBuf>, Fault, Validators),
+    File(Option<Bytes>, Option<PathBuf>, Fault, ValidatorKind),
     Unauthorized,
 }
 
@@ -270,7 +270,7 @@ impl Shared {
         file: Option<Bytes>,
         on_disk: Option<PathBuf>,
         fault: Fault,
-        validators: Validators,
+        validators: ValidatorKind,
     ) -> Result<Response<ScriptedBody>, io::Error> {
         match fault {
             Fault::Disconnect => return Err(io::Error::other("cut by the script")),
