@@ -19,6 +19,8 @@ pub mod scope;
 
 pub mod budget;
 
+pub mod download;
+
 #[cfg(feature = "testing")]
 pub mod testing;
 
