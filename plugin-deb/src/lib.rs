@@ -8,6 +8,7 @@ pub mod content;
 pub mod index_reader;
 pub mod index_writer;
 pub mod openpgp;
+pub mod options;
 pub mod package;
 pub mod release;
 pub mod selection;

@@ -67,18 +67,22 @@ pub enum OptionalFamily {
     Contents,
     /// Differences between index files.
     Diffs,
+    /// Nothing beyond packages and what else was asked for.
+    None,
 }
 
-impl From<OptionalFamily> for Family {
-    fn from(family: OptionalFamily) -> Self {
-        match family {
-            OptionalFamily::Translations => Self::Translations,
-            OptionalFamily::Commands => Self::Commands,
-            OptionalFamily::Appstream => Self::Appstream,
-            OptionalFamily::Icons => Self::Icons,
-            OptionalFamily::Contents => Self::Contents,
-            OptionalFamily::Diffs => Self::Diffs,
-        }
+impl OptionalFamily {
+    /// The family, if it is one.
+    pub const fn family(self) -> Option<Family> {
+        Some(match self {
+            Self::Translations => Family::Translations,
+            Self::Commands => Family::Commands,
+            Self::Appstream => Family::Appstream,
+            Self::Icons => Family::Icons,
+            Self::Contents => Family::Contents,
+            Self::Diffs => Family::Diffs,
+            Self::None => return None,
+        })
     }
 }
 

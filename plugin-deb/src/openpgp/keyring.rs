@@ -11,6 +11,7 @@ use pgp::{
     composed::{Deserializable, SignedPublicKey, SignedPublicSubKey, SignedSecretKey},
     crypto::hash::HashAlgorithm,
     packet::{Packet, PublicKey, Signature, SignatureType, SubpacketData},
+    ser::Serialize as _,
     types::{Fingerprint, KeyDetails, KeyId, KeyVersion, Tag},
 };
 
@@ -70,6 +71,15 @@ impl Keyring {
     /// Adds the keys of `other`.
     pub fn extend(&mut self, other: Self) {
         self.keys.extend(other.keys);
+    }
+
+    /// The keys as a binary keyring.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, KeyringError> {
+        let mut bytes = Vec::new();
+        for key in &self.keys {
+            key.to_writer(&mut bytes)?;
+        }
+        Ok(bytes)
     }
 
     /// The primary keys' fingerprints in upper-case hex.

@@ -1,0 +1,313 @@
+//! Options of apt remotes and publications: command-line flags, YAML keys and stored JSON in one.
+
+use std::{collections::BTreeSet, fmt, str::FromStr};
+
+use base64::Engine as _;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    compression::Compression,
+    openpgp::{Keyring, KeyringError},
+    selection::{Family, OptionalFamily, Wanted},
+};
+
+/// What is mirrored of an apt repository, and whom is believed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, clap::Args)]
+#[serde(default, deny_unknown_fields)]
+#[command(next_help_heading = "What to mirror")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
+pub struct DebRemoteOptions {
+    /// Distribution: the path between `dists/` and the release file; ends in `/` if the repository
+    /// is flat; may repeat
+    #[arg(long = "distribution", value_name = "PATH")]
+    pub distributions: Vec<String>,
+    /// Component, e.g. `main`; may repeat [default: all]
+    #[arg(long = "component", value_name = "NAME")]
+    pub components: Vec<String>,
+    /// Architecture, e.g. `amd64`; may repeat [default: all]
+    #[arg(long = "architecture", value_name = "NAME")]
+    pub architectures: Vec<String>,
+    /// Mirror source packages too
+    #[arg(long)]
+    pub sources: bool,
+    /// Mirror the Debian installer's packages too
+    #[arg(long)]
+    pub udebs: bool,
+    /// Mirror the Debian installer's files too
+    #[arg(long)]
+    pub installer: bool,
+    /// What else of the metadata is mirrored; may repeat [default: translations, commands,
+    /// appstream]
+    #[arg(long = "metadata", value_name = "FAMILY", value_enum)]
+    pub metadata: Vec<OptionalFamily>,
+    /// Language of translations, e.g. `de`; may repeat [default: all]
+    #[arg(long = "language", value_name = "CODE")]
+    pub languages: Vec<String>,
+    /// File with OpenPGP keys of which one must have signed the release file; may repeat
+    #[arg(long = "keyring", value_name = "FILE", value_parser = StoredKeyring::read)]
+    pub keyrings: Vec<StoredKeyring>,
+    /// Accept that upstream does not have all indices of packages and sources that it lists
+    #[arg(long)]
+    pub ignore_missing_package_indices: bool,
+    /// Accept a release file that is older than the last one
+    #[arg(long)]
+    pub allow_downgrade: bool,
+    /// Accept a release file after its `Valid-Until`
+    #[arg(long)]
+    pub allow_expired: bool,
+}
+
+impl Default for DebRemoteOptions {
+    fn default() -> Self {
+        Self {
+            distributions: Vec::new(),
+            components: Vec::new(),
+            architectures: Vec::new(),
+            sources: false,
+            udebs: false,
+            installer: false,
+            metadata: vec![
+                OptionalFamily::Translations,
+                OptionalFamily::Commands,
+                OptionalFamily::Appstream,
+            ],
+            languages: Vec::new(),
+            keyrings: Vec::new(),
+            ignore_missing_package_indices: false,
+            allow_downgrade: false,
+            allow_expired: false,
+        }
+    }
+}
+
+impl DebRemoteOptions {
+    /// What is asked of each distribution.
+    pub fn wanted(&self) -> Wanted {
+        let mut families: BTreeSet<Family> =
+            self.metadata.iter().filter_map(|family| family.family()).collect();
+        for (is_wanted, family) in [
+            (self.sources, Family::Sources),
+            (self.udebs, Family::InstallerPackages),
+            (self.installer, Family::Installer),
+        ] {
+            if is_wanted {
+                families.insert(family);
+            }
+        }
+        Wanted {
+            components: self.components.clone(),
+            architectures: self.architectures.clone(),
+            languages: self.languages.clone(),
+            families,
+        }
+    }
+
+    /// The trusted keys; `None` if there are none, so that nothing is verified.
+    pub fn keyring(&self) -> Result<Option<Keyring>, KeyringError> {
+        let mut all: Option<Keyring> = None;
+        for stored in &self.keyrings {
+            let keyring = stored.keyring()?;
+            match &mut all {
+                Some(all) => all.extend(keyring),
+                None => all = Some(keyring),
+            }
+        }
+        Ok(all)
+    }
+}
+
+/// An OpenPGP keyring as options keep it: armoured text, or base64 of a binary one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct StoredKeyring(String);
+
+impl StoredKeyring {
+    /// Reads the file `path`.
+    pub fn read(path: &str) -> Result<Self, String> {
+        let bytes = std::fs::read(path).map_err(|error| error.to_string())?;
+        let text = match String::from_utf8(bytes) {
+            Ok(text) => text,
+            Err(binary) => base64::engine::general_purpose::STANDARD.encode(binary.as_bytes()),
+        };
+        text.parse().map_err(|error: KeyringError| error.to_string())
+    }
+
+    /// The keys.
+    pub fn keyring(&self) -> Result<Keyring, KeyringError> {
+        if self.0.contains("-----BEGIN") {
+            return Keyring::parse(self.0.as_bytes());
+        }
+        let digits: String = self.0.split_ascii_whitespace().collect();
+        let bytes = base64::engine::general_purpose::STANDARD.decode(digits);
+        Keyring::parse(&bytes.unwrap_or_default())
+    }
+}
+
+impl FromStr for StoredKeyring {
+    type Err = KeyringError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let stored = Self(text.to_owned());
+        stored.keyring().map(|_| stored)
+    }
+}
+
+impl TryFrom<String> for StoredKeyring {
+    type Error = KeyringError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<StoredKeyring> for String {
+    fn from(keyring: StoredKeyring) -> Self {
+        keyring.0
+    }
+}
+
+/// How a version is published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Layout {
+    /// Byte for byte as upstream has it, with upstream's signatures.
+    Verbatim,
+    /// With indices and release files of our own, made from the packages.
+    Structured,
+}
+
+/// What an apt publication looks like.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, clap::Args)]
+#[serde(default, deny_unknown_fields)]
+#[command(next_help_heading = "How to publish")]
+pub struct DebPublicationOptions {
+    /// Upstream's own metadata, or metadata of our own [default: verbatim, if that is possible]
+    #[arg(long, value_enum)]
+    pub layout: Option<Layout>,
+    /// Compression of structured indices, besides plain files; may repeat [default: gz, xz]
+    #[arg(long = "compression", value_name = "NAME", value_enum)]
+    pub compressions: Vec<Compression>,
+    /// Key that signs structured publications: its name (see `pulp deb key`), or `none`
+    /// [default: `default`, made on first use]
+    #[arg(long, value_name = "NAME")]
+    pub signing_key: Option<SigningKeyName>,
+    /// Days after which clients no longer believe a structured publication [default: forever]
+    #[arg(long, value_name = "DAYS")]
+    pub valid_for: Option<u32>,
+    /// Date of structured publications, in seconds since the epoch [default: now]
+    #[arg(long, value_name = "SECONDS")]
+    pub date: Option<i64>,
+}
+
+impl DebPublicationOptions {
+    /// The compressions of structured indices, plain among them.
+    pub fn compressions(&self) -> BTreeSet<Compression> {
+        let chosen: &[Compression] = match &self.compressions[..] {
+            [] => &[Compression::Gz, Compression::Xz],
+            chosen => chosen,
+        };
+        chosen.iter().copied().chain([Compression::Plain]).collect()
+    }
+}
+
+/// The name of a signing key: letters, digits, `-`, `_` and `.`, so that it can be a file's name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct SigningKeyName(String);
+
+/// A text that is no name of a key.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no name of a key: only letters, digits, `-`, `_` and `.` are")]
+pub struct InvalidKeyName(String);
+
+impl SigningKeyName {
+    /// Stands for "no key".
+    pub const NONE: &'static str = "none";
+
+    /// The key that is made when none is named.
+    pub fn default_key() -> Self {
+        Self("default".to_owned())
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for SigningKeyName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for SigningKeyName {
+    type Err = InvalidKeyName;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let is_valid = !text.is_empty()
+            && text.len() <= 64
+            && !text.starts_with('.')
+            && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'));
+        if is_valid { Ok(Self(text.to_owned())) } else { Err(InvalidKeyName(text.to_owned())) }
+    }
+}
+
+impl TryFrom<String> for SigningKeyName {
+    type Error = InvalidKeyName;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<SigningKeyName> for String {
+    fn from(name: SigningKeyName) -> Self {
+        name.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::openpgp::{KeyAlgorithm, SigningKey};
+
+    #[test]
+    fn options_have_defaults_and_refuse_typos() {
+        let options: DebRemoteOptions = serde_json::from_str("{}").expect("valid");
+        assert_eq!(options, DebRemoteOptions::default());
+        assert!(options.wanted().families.contains(&Family::Translations));
+        assert!(options.keyring().expect("none").is_none());
+        let none: DebRemoteOptions =
+            serde_json::from_str(r#"{"metadata": ["none"], "sources": true}"#).expect("valid");
+        assert_eq!(none.wanted().families, BTreeSet::from([Family::Sources]));
+        assert!(serde_json::from_str::<DebRemoteOptions>(r#"{"distribution": "x"}"#).is_err());
+    }
+
+    #[test]
+    fn keyrings_are_stored_as_text_whatever_they_were() {
+        let key = SigningKey::create("x", KeyAlgorithm::Ed25519, 1_700_000_000).expect("a key");
+        let armored = key.public_armored().expect("armoured");
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("key");
+        let binary = Keyring::parse(armored.as_bytes()).expect("read").to_bytes().expect("bytes");
+        for bytes in [armored.as_bytes(), &binary] {
+            std::fs::write(&path, bytes).expect("written");
+            let stored = StoredKeyring::read(path.to_str().expect("UTF-8")).expect("a keyring");
+            let json = serde_json::to_string(&stored).expect("JSON");
+            let again: StoredKeyring = serde_json::from_str(&json).expect("read again");
+            assert_eq!(again.keyring().expect("read").fingerprints(), [key.fingerprint()]);
+        }
+        std::fs::write(&path, "nothing").expect("written");
+        let error = StoredKeyring::read(path.to_str().expect("UTF-8")).expect_err("no keyring");
+        assert_eq!(error, "No OpenPGP public key found");
+    }
+
+    #[test]
+    fn names_of_keys_cannot_leave_their_folder() {
+        for name in ["", "..", "a/b", ".hidden", "a b", "ü"] {
+            assert!(name.parse::<SigningKeyName>().is_err(), "{name}");
+        }
+        assert_eq!("my-key_1.2".parse::<SigningKeyName>().expect("valid").as_str(), "my-key_1.2");
+    }
+}
