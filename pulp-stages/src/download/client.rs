@@ -35,8 +35,13 @@ pub(super) struct Clients {
 }
 
 impl Clients {
-    pub(super) fn new(url: &RemoteUrl, settings: &RemoteSettings) -> Result<Self, SettingsError> {
-        let proxies = proxy::of(settings, |name| std::env::var(name).ok())?;
+    /// `environment` looks up a variable of the process.
+    pub(super) fn new(
+        url: &RemoteUrl,
+        settings: &RemoteSettings,
+        environment: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, SettingsError> {
+        let proxies = proxy::of(settings, environment)?;
         let abroad = build(settings, &proxies, false)?;
         let at_home = if settings.client_cert.is_some() || settings.client_key.is_some() {
             build(settings, &proxies, true)?

@@ -128,8 +128,17 @@ impl Downloader {
         settings: &RemoteSettings,
         store: ArtifactStore,
     ) -> Result<Self, SettingsError> {
+        Self::in_environment(url, settings, store, |name| std::env::var(name).ok())
+    }
+
+    fn in_environment(
+        url: &RemoteUrl,
+        settings: &RemoteSettings,
+        store: ArtifactStore,
+        environment: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, SettingsError> {
         let inner = Inner {
-            clients: client::Clients::new(url, settings)?,
+            clients: client::Clients::new(url, settings, environment)?,
             limits: limits::Limits::new(settings),
             counters: statistics::Counters::default(),
             settings: settings.clone(),

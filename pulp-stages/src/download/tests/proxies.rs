@@ -2,11 +2,11 @@
 
 use pulp_models::{ProxyUrl, RemoteSettings};
 
-use super::{Lab, expected, settings, told};
-use crate::{
-    download::proxy,
-    testing::{Authority, ForwardProxy, Upstream},
+use super::{
+    super::{DownloadRequest, Downloader, SettingsError},
+    Lab, bounded, expected, settings, told,
 };
+use crate::testing::{Authority, ForwardProxy, Upstream};
 
 fn via(proxy: ProxyUrl) -> RemoteSettings {
     RemoteSettings { proxy_url: Some(proxy), ..settings() }
@@ -70,23 +70,47 @@ async fn a_proxy_that_wants_credentials_gets_them_and_the_upstream_does_not() {
     }
 }
 
-/// Which proxy the environment `variables` choose for `url`, as the client library tells it.
-fn chosen(variables: &[(&str, &str)]) -> String {
-    let look_up = |name: &str| {
+/// A downloader of `upstream` in a process with these environment `variables`.
+fn downloader(
+    lab: &Lab,
+    upstream: &Upstream,
+    settings: &RemoteSettings,
+    variables: &[(&str, &str)],
+) -> Result<Downloader, SettingsError> {
+    Downloader::in_environment(&upstream.url(""), settings, lab.store.clone(), |name| {
         let found = variables.iter().find(|(variable, _)| *variable == name)?;
         Some(found.1.to_owned())
-    };
-    match proxy::of(&RemoteSettings::default(), look_up) {
-        Ok(proxies) => format!("{} proxies", proxies.len()),
-        Err(error) => error.to_string(),
-    }
+    })
 }
 
-#[test]
-fn the_environment_names_proxies_per_scheme() {
-    assert_eq!(chosen(&[]), "0 proxies");
-    assert_eq!(chosen(&[("http_proxy", "")]), "0 proxies");
-    assert_eq!(chosen(&[("HTTP_PROXY", "proxy:3128"), ("https_proxy", "http://b")]), "2 proxies");
-    assert_eq!(chosen(&[("ALL_PROXY", "socks5h://proxy:1080"), ("NO_PROXY", "*")]), "1 proxies");
-    insta::assert_snapshot!(chosen(&[("https_proxy", "http://me:hunter2@:80")]), @"Invalid `https_proxy`: empty host");
+#[tokio::test]
+async fn the_environment_decides_unless_the_remote_does() {
+    let lab = Lab::new().await;
+    let upstream = Upstream::start().await.file("f", "x");
+    let (proxy, other) = (ForwardProxy::start().await, ForwardProxy::start().await);
+    let (url, request) = (proxy.url().to_string(), DownloadRequest::new(upstream.url("f")));
+    let own = via(other.url());
+    for (variables, settings, passes) in [
+        (vec![("http_proxy", url.as_str())], &settings(), true),
+        (vec![("ALL_PROXY", &url)], &settings(), true),
+        (vec![("https_proxy", &url)], &settings(), false),
+        (vec![("http_proxy", &url), ("NO_PROXY", "example.org,127.0.0.0/8")], &settings(), false),
+        (vec![("http_proxy", &url), ("no_proxy", "example.org")], &settings(), true),
+        (vec![("http_proxy", &url)], &own, false),
+        (vec![("http_proxy", "")], &settings(), false),
+    ] {
+        let before = proxy.forwarded();
+        let downloader = downloader(&lab, &upstream, settings, &variables).expect("valid");
+        bounded(downloader.fetch(&request)).await.expect("it came");
+        assert_eq!(proxy.forwarded() - before, usize::from(passes), "{variables:?}");
+    }
+    assert_eq!(other.forwarded(), 1);
+}
+
+#[tokio::test]
+async fn a_useless_variable_is_named_without_its_secrets() {
+    let (lab, upstream) = (Lab::new().await, Upstream::start().await);
+    let variables = [("https_proxy", "http://me:hunter2@:80")];
+    let error = downloader(&lab, &upstream, &settings(), &variables).expect_err("no host");
+    insta::assert_snapshot!(error, @"Invalid `https_proxy`: empty host");
 }

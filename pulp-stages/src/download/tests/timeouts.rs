@@ -5,7 +5,7 @@ use std::time::Duration;
 use pulp_models::RemoteSettings;
 use tokio::net::TcpListener;
 
-use super::{Lab, body, expected, noise, settings, told};
+use super::{DownloadRequest, Lab, body, bounded, expected, noise, settings, told};
 use crate::testing::{Fault, Upstream};
 
 fn impatient() -> RemoteSettings {
@@ -93,15 +93,56 @@ async fn bytes_per_second_are_kept_to() {
     let (lab, file) = (Lab::new().await, noise(40_000));
     let drip = Fault::Drip(10_000, Duration::ZERO);
     let upstream = Upstream::start().await.file("f", file.clone()).fault("f", [drip]);
-    let settings = RemoteSettings {
-        bytes_per_second: std::num::NonZeroU64::new(200_000),
-        // However the pieces are cut, all but the last one delay what follows.
-        ..settings()
-    };
+    let settings =
+        RemoteSettings { bytes_per_second: std::num::NonZeroU64::new(200_000), ..settings() };
     let begin = tokio::time::Instant::now();
     let downloader = lab.downloader(&upstream.url("f"), &settings);
-    let request = super::DownloadRequest::new(upstream.url("f")).expecting(expected(&file));
-    super::bounded(downloader.fetch(&request)).await.expect("it came");
-    super::bounded(downloader.fetch(&request)).await.expect("it came");
+    let request = DownloadRequest::new(upstream.url("f")).expecting(expected(&file));
+    // However the pieces are cut: the second file waits for all of the first one.
+    bounded(downloader.fetch(&request)).await.expect("it came");
+    bounded(downloader.fetch(&request)).await.expect("it came");
     assert!(begin.elapsed() >= Duration::from_millis(200), "{:?}", begin.elapsed());
+}
+
+#[tokio::test]
+async fn a_cancelled_download_gives_its_place_back_and_leaves_no_file() {
+    let (lab, file) = (Lab::new().await, noise(3_000_000));
+    let upstream = Upstream::start()
+        .await
+        .file("stalled", file.clone())
+        .fault("stalled", [Fault::StallBody])
+        .file("f", "x");
+    let one = RemoteSettings { download_concurrency: std::num::NonZeroU32::new(1), ..settings() };
+    let downloader = lab.downloader(&upstream.url(""), &one);
+    let request = DownloadRequest::new(upstream.url("stalled")).expecting(expected(&file));
+    let half_came = async {
+        while downloader.statistics().bytes < 1_500_000 {
+            tokio::task::yield_now().await;
+        }
+    };
+    bounded(async {
+        tokio::select! {
+            _ = downloader.fetch(&request) => panic!("it stalls"),
+            () = half_came => {}
+        }
+    })
+    .await;
+    let request = DownloadRequest::new(upstream.url("f"));
+    bounded(downloader.fetch(&request)).await.expect("the place is free");
+    // A write that was under way on the blocking pool ends first.
+    bounded(async {
+        while lab.temporary_files() > 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_future_of_a_download_is_small_enough_to_have_thousands() {
+    let lab = Lab::new().await;
+    let url = "http://host/".parse().expect("valid");
+    let (downloader, request) = (lab.downloader(&url, &settings()), DownloadRequest::default());
+    let size = std::mem::size_of_val(&downloader.fetch(&request));
+    assert!(size < 8 * 1024, "{size} bytes");
 }
