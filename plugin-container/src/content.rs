@@ -7,8 +7,8 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use pulp_models::Key;
-use pulp_stages::{Content, pending::StoredContent};
+use pulp_models::{Key, content::StoredContent};
+use pulp_stages::Content;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -223,7 +223,7 @@ impl Content for ContainerContent {
 
 #[cfg(test)]
 mod tests {
-    use pulp_stages::pending::ContentId;
+    use pulp_models::ContentId;
 
     use super::*;
 
@@ -254,7 +254,7 @@ mod tests {
     fn every_unit_comes_back_from_its_row_with_its_bytes() {
         for unit in units() {
             let stored = StoredContent {
-                id: ContentId(Default::default()),
+                id: ContentId::new(),
                 type_name: unit.type_name().into(),
                 natural_key: unit.natural_key().expect("has one"),
                 metadata: serde_json::to_string(&unit).expect("serialises"),

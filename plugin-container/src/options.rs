@@ -1,0 +1,172 @@
+//! What container repositories add to a remote's and a repository's options: flags, YAML keys and
+//! stored JSON in one.
+
+use clap::Args;
+use pulp_models::RemoteUrl;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    digest::Digest,
+    filter::{PlatformFilter, TagFilter, TagPattern},
+    manifest::{self, Platform},
+    reference::RepositoryName,
+};
+
+/// Options of a remote: which repository of the registry, and what of it.
+#[derive(Debug, Clone, Default, PartialEq, Args, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ContainerRemoteOptions {
+    /// Repository in the upstream registry, such as `library/debian` [required]
+    #[arg(long, value_name = "NAME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upstream_name: Option<RepositoryName>,
+    /// Only tags that match: a glob, `regex:EXPRESSION` or `semver:RANGE` (repeatable)
+    #[arg(long, value_name = "PATTERN")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub include_tags: Vec<TagPattern>,
+    /// No tags that match; wins over `--include-tags` (repeatable)
+    #[arg(long, value_name = "PATTERN")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub exclude_tags: Vec<TagPattern>,
+    /// Of the tags that are left, only this many of the highest versions
+    #[arg(long, value_name = "NUMBER")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub newest_tags: Option<usize>,
+    /// Also this manifest, whatever its tags (repeatable)
+    #[arg(long = "digest", value_name = "DIGEST")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub digests: Vec<Digest>,
+    /// Of indexes, only images for this platform, as in `linux/arm64/v8` (repeatable)
+    #[arg(long = "platform", value_name = "OS/ARCH[/VARIANT]")]
+    #[serde(with = "platform_texts", skip_serializing_if = "Vec::is_empty")]
+    pub platforms: Vec<Platform>,
+    /// Also layers that are not meant to be redistributed
+    #[arg(long)]
+    #[serde(skip_serializing_if = "is_false")]
+    pub include_foreign_layers: bool,
+    /// Also the manifests that refer to mirrored ones, tagged or not, and those that refer to them
+    #[arg(long)]
+    #[serde(skip_serializing_if = "is_false")]
+    pub referrers: bool,
+    /// Leave out, with a warning, tags whose manifests are missing or broken; without this, the
+    /// sync fails
+    #[arg(long)]
+    #[serde(skip_serializing_if = "is_false")]
+    pub skip_broken_tags: bool,
+    /// Largest manifest in bytes [default: 4194304]
+    #[arg(long, value_name = "BYTES")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_manifest_size: Option<usize>,
+    /// A `config.json` of Docker or podman to take credentials from, where the remote has none
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub docker_config: Option<std::path::PathBuf>,
+}
+
+/// Options of a repository.
+#[derive(Debug, Clone, Default, PartialEq, Args, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ContainerRepositoryOptions {
+    /// Clients may push to it
+    #[arg(long)]
+    #[serde(skip_serializing_if = "is_false")]
+    pub push: bool,
+}
+
+impl ContainerRemoteOptions {
+    /// The filter for tags.
+    pub fn tags(&self) -> TagFilter<'_> {
+        TagFilter {
+            include: &self.include_tags,
+            exclude: &self.exclude_tags,
+            newest: self.newest_tags,
+        }
+    }
+
+    /// The filter for the children of indexes.
+    pub fn platforms(&self) -> PlatformFilter<'_> {
+        PlatformFilter(&self.platforms)
+    }
+
+    /// See the field.
+    pub fn max_manifest_size(&self) -> usize {
+        self.max_manifest_size.unwrap_or(manifest::DEFAULT_MAX_SIZE)
+    }
+}
+
+/// What one URL of a registry is, without what follows `/v2`: people give either.
+pub(crate) fn registry_base(url: &RemoteUrl) -> url::Url {
+    let mut base = url.expose().clone();
+    let path = base.path().trim_end_matches('/');
+    let path = path.strip_suffix("/v2").unwrap_or(path).to_owned();
+    base.set_path(&path);
+    base.set_query(None);
+    base.set_fragment(None);
+    base
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature serde asks for")]
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
+/// Platforms as `os/architecture/variant`.
+mod platform_texts {
+    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
+
+    use crate::manifest::Platform;
+
+    pub(super) fn serialize<S: Serializer>(
+        platforms: &[Platform],
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(platforms.iter().map(ToString::to_string))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Vec<Platform>, D::Error> {
+        let texts = Vec::<String>::deserialize(deserializer)?;
+        texts.iter().map(|text| text.parse().map_err(D::Error::custom)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_yaml_and_stored_json_are_one_thing() {
+        let command = ContainerRemoteOptions::augment_args(clap::Command::new("x"));
+        let matches = command.get_matches_from([
+            "x",
+            "--upstream-name=lab/many",
+            "--include-tags=v*",
+            "--include-tags=semver:>=1",
+            "--platform=linux/arm/v7",
+            "--skip-broken-tags",
+        ]);
+        let options = <ContainerRemoteOptions as clap::FromArgMatches>::from_arg_matches(&matches)
+            .expect("valid");
+        let json = serde_json::to_string(&options).expect("serialises");
+        insta::assert_snapshot!(json, @r#"{"upstream_name":"lab/many","include_tags":["v*","semver:>=1"],"platforms":["linux/arm/v7"],"skip_broken_tags":true}"#);
+        let back: ContainerRemoteOptions = serde_json::from_str(&json).expect("round trip");
+        assert_eq!(back, options);
+        assert_eq!(
+            serde_json::from_str::<ContainerRemoteOptions>("{}").expect("empty"),
+            ContainerRemoteOptions::default()
+        );
+    }
+
+    #[test]
+    fn a_registry_may_be_named_with_or_without_v2() {
+        for (given, expected) in [
+            ("http://h:5000", "http://h:5000/"),
+            ("http://h:5000/v2/", "http://h:5000/"),
+            ("https://h/a/v2?x#y", "https://h/a"),
+        ] {
+            let url = given.parse().expect("valid");
+            assert_eq!(registry_base(&url).as_str(), expected);
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! Trees of manifests: from the digests that tags name down through indexes to images.
+//!
+//! [`Trees::read`] takes a handful of roots and reads everything below them, level by level: from
+//! the database what any repository already holds, the rest from upstream, many at once. It tells
+//! broken trees from good ones before anything of them is declared. Blobs are not read here.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
+use futures::{StreamExt as _, TryStreamExt as _};
+use pulp_models::{Db, DbError, content};
+use pulp_stages::Content as _;
+
+use crate::{
+    client::{Registry, RegistryClientError},
+    content::{ContainerContent, ManifestContent},
+    digest::Digest,
+    manifest::{Descriptor, Manifest},
+    options::ContainerRemoteOptions,
+    reference::Reference,
+    survey::chain,
+};
+
+/// Indexes within indexes beyond this depth are broken.
+pub const MAX_DEPTH: usize = 8;
+
+/// Reads manifests and remembers which trees were good.
+pub(crate) struct Trees {
+    registry: Registry,
+    db: Db,
+    options: Arc<ContainerRemoteOptions>,
+    concurrency: usize,
+    /// Manifests of good trees so far.
+    done: HashSet<Digest>,
+    /// Manifests that cannot be used, and why.
+    broken: HashMap<Digest, Arc<str>>,
+}
+
+/// A manifest that was read.
+#[derive(Debug, Clone)]
+pub(crate) struct Read {
+    pub(crate) manifest: Manifest,
+    /// What the database holds of it already.
+    pub(crate) known: Option<Box<ManifestContent>>,
+}
+
+/// Why trees could not be read at all.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TreeError {
+    /// The database failed.
+    #[error(transparent)]
+    Database(#[from] DbError),
+    /// The registry could not be reached; nothing can be said of its manifests.
+    #[error(transparent)]
+    Registry(#[from] RegistryClientError),
+}
+
+/// The manifests below some roots.
+pub(crate) struct Reading {
+    nodes: HashMap<Digest, Read>,
+}
+
+impl Trees {
+    pub(crate) fn new(
+        registry: Registry,
+        db: Db,
+        options: Arc<ContainerRemoteOptions>,
+        concurrency: usize,
+    ) -> Self {
+        let (done, broken) = (HashSet::new(), HashMap::new());
+        Self { registry, db, options, concurrency, done, broken }
+    }
+
+    /// Reads everything below `roots` that was not read before.
+    pub(crate) async fn read(&mut self, roots: &[Digest]) -> Result<Reading, TreeError> {
+        let mut reading = Reading { nodes: HashMap::new() };
+        let mut level: Vec<Digest> = roots.to_vec();
+        for _ in 0..MAX_DEPTH {
+            level.retain(|digest| self.is_new(digest) && !reading.nodes.contains_key(digest));
+            level.sort_unstable();
+            level.dedup();
+            if level.is_empty() {
+                return Ok(reading);
+            }
+            let found = self.read_level(&level).await?;
+            level = found.iter().flat_map(|read| self.wanted_children(read)).collect();
+            reading.nodes.extend(found.into_iter().map(|read| (read.manifest.digest, read)));
+        }
+        for digest in level {
+            if self.is_new(&digest) && !reading.nodes.contains_key(&digest) {
+                let reason = format!("Indexes are nested more than {MAX_DEPTH} deep");
+                self.broken.insert(digest, reason.into());
+            }
+        }
+        Ok(reading)
+    }
+
+    /// The manifests of the tree below `root` that were not given out before, children first; or
+    /// why the tree cannot be used.
+    pub(crate) fn take(
+        &mut self,
+        root: &Digest,
+        reading: &mut Reading,
+    ) -> Result<Vec<Read>, Arc<str>> {
+        let (mut order, mut seen) = (Vec::new(), HashSet::new());
+        self.walk(root, reading, &mut seen, &mut order)?;
+        self.done.extend(order.iter().copied());
+        Ok(order.iter().filter_map(|digest| reading.nodes.remove(digest)).collect())
+    }
+
+    /// Whether `digest` belongs to a tree that was given out.
+    pub(crate) fn is_done(&self, digest: &Digest) -> bool {
+        self.done.contains(digest)
+    }
+
+    fn is_new(&self, digest: &Digest) -> bool {
+        !self.done.contains(digest) && !self.broken.contains_key(digest)
+    }
+
+    /// Depth is bounded by what was read, and a digest cannot contain itself.
+    fn walk(
+        &mut self,
+        digest: &Digest,
+        reading: &Reading,
+        seen: &mut HashSet<Digest>,
+        order: &mut Vec<Digest>,
+    ) -> Result<(), Arc<str>> {
+        if self.done.contains(digest) || !seen.insert(*digest) {
+            return Ok(());
+        }
+        if let Some(reason) = self.broken.get(digest) {
+            return Err(Arc::clone(reason));
+        }
+        let Some(read) = reading.nodes.get(digest) else {
+            return Err("It was not read".into());
+        };
+        for child in self.wanted_children(read) {
+            if let Err(reason) = self.walk(&child, reading, seen, order) {
+                self.broken.insert(*digest, Arc::clone(&reason));
+                return Err(reason);
+            }
+        }
+        order.push(*digest);
+        Ok(())
+    }
+
+    fn wanted_children(&self, read: &Read) -> Vec<Digest> {
+        let children = self.options.platforms().apply(&read.manifest.children);
+        children.into_iter().map(|child: &Descriptor| child.digest).collect()
+    }
+
+    async fn read_level(&mut self, level: &[Digest]) -> Result<Vec<Read>, TreeError> {
+        let mut found = self.read_known(level).await?;
+        let known: HashSet<Digest> = found.iter().map(|read| read.manifest.digest).collect();
+        let missing = level.iter().copied().filter(|digest| !known.contains(digest));
+        let registry = &self.registry;
+        let fetched: Vec<_> = futures::stream::iter(missing)
+            .map(|digest| async move {
+                match registry.manifest(&Reference::Digest(digest)).await {
+                    Ok(manifest) => Ok((digest, Ok(manifest))),
+                    // Nothing is wrong with the manifest if the registry cannot be reached.
+                    Err(error @ RegistryClientError::Transport { .. }) => Err(error),
+                    Err(error) => Ok((digest, Err(error))),
+                }
+            })
+            .buffer_unordered(self.concurrency.max(1))
+            .try_collect()
+            .await?;
+        for (digest, result) in fetched {
+            match result {
+                Ok(manifest) => found.push(Read { manifest, known: None }),
+                Err(error) => {
+                    self.broken.insert(digest, chain(&error).into());
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// What any repository holds needs no request.
+    async fn read_known(&self, level: &[Digest]) -> Result<Vec<Read>, TreeError> {
+        let keys: Vec<_> = level.iter().map(ContainerContent::manifest_key).collect();
+        let max_size = self.options.max_manifest_size();
+        let read = self.db.read(move |connection| {
+            let ids: Vec<_> = content::find(connection, &keys)?.into_values().collect();
+            let stored = content::load(connection, &ids)?;
+            Ok(stored.into_iter().filter_map(|row| parse_known(row, max_size)).collect())
+        });
+        Ok(read.await?)
+    }
+}
+
+/// A row that cannot be read is as good as none: the manifest is fetched again.
+fn parse_known(row: content::StoredContent, max_size: usize) -> Option<Read> {
+    let Ok(ContainerContent::Manifest(known)) = ContainerContent::load(row) else { return None };
+    let media_type = known.media_type.as_str().to_owned();
+    let raw = known.raw.clone();
+    let manifest = Manifest::parse(raw, Some(&media_type), Some(&known.digest), max_size).ok()?;
+    Some(Read { manifest, known: Some(known) })
+}
