@@ -363,3 +363,6 @@ fn facts(config: Option<&Resolved<ContainerContent>>, store: &ArtifactStore) -> 
         .map(|bytes| ConfigFacts::read(&bytes))
         .unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,3 +18,6 @@ mod tree;
 
 pub mod errors;
 pub mod paging;
+
+#[cfg(test)]
+mod testing;

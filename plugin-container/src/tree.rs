@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// Indexes within indexes beyond this depth are broken.
-pub const MAX_DEPTH: usize = 8;
+pub(crate) const MAX_DEPTH: usize = 8;
 
 /// Reads manifests and remembers which trees were good.
 pub(crate) struct Trees {
@@ -49,7 +49,7 @@ pub(crate) struct Read {
 /// Why trees could not be read at all.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum TreeError {
+pub(crate) enum TreeError {
     /// The database failed.
     #[error(transparent)]
     Database(#[from] DbError),

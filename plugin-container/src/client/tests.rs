@@ -1,49 +1,7 @@
 //! The client against a scripted transport.
 
-use std::{collections::HashMap, sync::Mutex};
-
 use super::*;
-
-/// Answers by `METHOD path?query`; everything else is 404. Counts what was asked.
-#[derive(Default)]
-struct Script {
-    answers: HashMap<String, Answer>,
-    asked: Mutex<Vec<String>>,
-}
-
-#[async_trait]
-impl Transport for Script {
-    async fn send(&self, request: Request) -> Result<Answer, TransportError> {
-        let query = request.url.query().map(|query| format!("?{query}")).unwrap_or_default();
-        let line = format!("{} {}{query}", request.method, request.url.path());
-        let answer = self.answers.get(&line).cloned();
-        self.asked.lock().expect("not poisoned").push(line);
-        Ok(answer.unwrap_or_else(|| Answer {
-            status: StatusCode::NOT_FOUND,
-            headers: HeaderMap::new(),
-            body: Bytes::new(),
-        }))
-    }
-}
-
-impl Script {
-    fn on(mut self, line: &str, status: u16, headers: &[(&'static str, &str)], body: &str) -> Self {
-        let headers = headers.iter().map(|(name, value)| {
-            (HeaderName::from_static(name), value.parse().expect("a header value"))
-        });
-        let status = StatusCode::from_u16(status).expect("a status");
-        let body = Bytes::from(body.to_owned());
-        self.answers.insert(line.into(), Answer { status, headers: headers.collect(), body });
-        self
-    }
-
-    fn registry(self) -> (Registry, Arc<Self>) {
-        let script = Arc::new(self);
-        let base = "http://host:5000/".parse().expect("valid");
-        let name = "lab/many".parse().expect("valid");
-        (Registry::new(&base, &name, 4096, script.clone()), script)
-    }
-}
+use crate::testing::Script;
 
 async fn tags(script: Script) -> (String, String) {
     let (registry, _) = script.registry();
@@ -102,7 +60,7 @@ async fn a_tag_is_resolved_by_head_else_by_get() {
             .registry();
         let tag = "v1".parse().expect("valid");
         assert_eq!(registry.resolve(&tag).await.expect("resolved"), digest);
-        assert_eq!(script.asked.lock().expect("not poisoned").len(), requests, "{status}");
+        assert_eq!(script.asked().len(), requests, "{status}");
         let gone = registry.resolve(&"v2".parse().expect("valid")).await.expect_err("gone");
         assert!(gone.is_not_found());
     }
