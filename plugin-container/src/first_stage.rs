@@ -20,7 +20,7 @@ use async_trait::async_trait;
 use futures::{StreamExt as _, TryStreamExt as _, future::join_all};
 use pulp_models::{ArtifactStore, Key, RemoteId};
 use pulp_stages::{
-    Content as _, DeclarativeArtifact, DeclarativeContent, Inbox, Outbox, Resolution,
+    DeclarativeArtifact, DeclarativeContent, Inbox, Outbox, Resolution,
     ResolutionError, Resolved, Stage, StageError,
 };
 use tokio::sync::mpsc;
