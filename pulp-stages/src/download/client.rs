@@ -53,9 +53,14 @@ impl Clients {
         Ok(Self { home: url.expose().origin(), at_home: (at_home, own), abroad: (abroad, common) })
     }
 
+    /// Whether `url` is at the remote's own origin.
+    pub(super) fn is_home(&self, url: &Url) -> bool {
+        url.origin() == self.home
+    }
+
     /// The client for `url`, and the headers that every request to it carries.
     pub(super) fn for_url(&self, url: &Url) -> &(reqwest::Client, HeaderMap) {
-        if url.origin() == self.home { &self.at_home } else { &self.abroad }
+        if self.is_home(url) { &self.at_home } else { &self.abroad }
     }
 }
 

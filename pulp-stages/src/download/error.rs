@@ -28,6 +28,9 @@ pub enum DownloadError {
     /// The proxy wants credentials, or others.
     #[error("The proxy refused the request for `{url}`: 407 Proxy Authentication Required")]
     ProxyAuthentication { url: Box<RemoteUrl> },
+    /// The server's challenge could not be answered.
+    #[error("Failed to get authorisation for `{url}`")]
+    Unauthorized { url: Box<RemoteUrl>, source: Box<dyn std::error::Error + Send + Sync> },
     /// Any other status than the one that was hoped for.
     #[error("`{url}` answered {status}")]
     Status {

@@ -14,6 +14,7 @@
 //!
 //! Cancelling any of these is safe: a dropped download leaves no task, no permit, no file behind.
 
+mod authorize;
 mod body;
 mod client;
 mod error;
@@ -40,6 +41,7 @@ use pulp_models::{
     store::{ArtifactStore, Growing, Verified},
 };
 
+pub use authorize::Authorize;
 pub use client::SettingsError;
 pub use error::{Cause, DownloadError, Location, RedirectProblem};
 pub use redirect::MAX_REDIRECTS;
@@ -114,6 +116,7 @@ struct Inner {
     settings: RemoteSettings,
     store: ArtifactStore,
     clients: client::Clients,
+    authorize: Option<Arc<dyn Authorize>>,
     limits: limits::Limits,
     counters: statistics::Counters,
 }
@@ -128,17 +131,31 @@ impl Downloader {
         settings: &RemoteSettings,
         store: ArtifactStore,
     ) -> Result<Self, SettingsError> {
-        Self::in_environment(url, settings, store, |name| std::env::var(name).ok())
+        Self::in_environment(url, settings, store, None, process_environment)
+    }
+
+    /// As [`new`](Self::new), but `authorize` says what `Authorization` the remote's origin gets;
+    /// user name and password of `settings` are not sent by themselves.
+    pub fn authorized_by(
+        authorize: Arc<dyn Authorize>,
+        url: &RemoteUrl,
+        settings: &RemoteSettings,
+        store: ArtifactStore,
+    ) -> Result<Self, SettingsError> {
+        let settings = RemoteSettings { username: None, password: None, ..settings.clone() };
+        Self::in_environment(url, &settings, store, Some(authorize), process_environment)
     }
 
     fn in_environment(
         url: &RemoteUrl,
         settings: &RemoteSettings,
         store: ArtifactStore,
+        authorize: Option<Arc<dyn Authorize>>,
         environment: impl Fn(&str) -> Option<String>,
     ) -> Result<Self, SettingsError> {
         let inner = Inner {
             clients: client::Clients::new(url, settings, environment)?,
+            authorize,
             limits: limits::Limits::new(settings),
             counters: statistics::Counters::default(),
             settings: settings.clone(),
@@ -188,4 +205,8 @@ impl Downloader {
     pub fn statistics(&self) -> DownloadStatistics {
         self.inner.counters.snapshot()
     }
+}
+
+fn process_environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
 }

@@ -3,7 +3,7 @@
 
 use std::{error::Error, io};
 
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use percent_encoding::percent_decode_str;
 use pulp_models::RemoteUrl;
 use tokio::{sync::OwnedSemaphorePermit, time::timeout};
@@ -41,7 +41,7 @@ impl Inner {
         }
         let permit = self.limits.enter(&hop.url).await;
         loop {
-            let response = self.exchange(&hop).await?;
+            let response = self.authorized(&hop).await?;
             self.heed_pause(&hop.url, &response)?;
             if !hop.advance(response.status(), response.headers())? {
                 let redirected_from = hop.redirected_from().cloned().map(RemoteUrl::from_url);
@@ -52,10 +52,18 @@ impl Inner {
         }
     }
 
-    async fn exchange(&self, hop: &Hop) -> Result<reqwest::Response, DownloadError> {
+    /// One request and the head of its answer; `authorization` is sent unless `hop` has one.
+    pub(super) async fn exchange(
+        &self,
+        hop: &Hop,
+        authorization: Option<&HeaderValue>,
+    ) -> Result<reqwest::Response, DownloadError> {
         let (client, own) = self.clients.for_url(&hop.url);
         let mut request = reqwest::Request::new(hop.method.clone(), hop.url.clone());
         request.headers_mut().clone_from(own);
+        if let Some(authorization) = authorization {
+            request.headers_mut().insert(header::AUTHORIZATION, authorization.clone());
+        }
         if !hop.headers.is_empty() {
             request.headers_mut().extend(hop.headers.clone());
         }

@@ -1,5 +1,6 @@
 //! Downloads against upstreams on loopback. What is asserted is what crossed the socket.
 
+mod authorization;
 mod files;
 mod proxies;
 mod redirects;
