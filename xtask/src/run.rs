@@ -122,14 +122,25 @@ impl Running {
 
     /// The next line of standard output, waited for at most `limit`.
     pub(crate) fn line(&mut self, limit: Duration) -> Result<String> {
-        match self.streams[0].recv_timeout(limit) {
+        self.next_of(0, limit)
+    }
+
+    /// The next line of standard error, waited for at most `limit`.
+    pub(crate) fn error_line(&mut self, limit: Duration) -> Result<String> {
+        self.next_of(1, limit)
+    }
+
+    fn next_of(&self, stream: usize, limit: Duration) -> Result<String> {
+        match self.streams[stream].recv_timeout(limit) {
             Ok(line) => Ok(line),
             Err(mpsc::RecvTimeoutError::Timeout) => {
                 bail!("{} printed no line within {limit:?}", self.shown)
             }
             Err(mpsc::RecvTimeoutError::Disconnected) => {
-                let errors: Vec<_> = self.streams[1].iter().collect();
-                bail!("{} ended without a line\n{}", self.shown, errors.join("\n"))
+                let patience = Duration::from_secs(1);
+                let rest = || self.streams[1].recv_timeout(patience).ok();
+                let rest: Vec<_> = std::iter::from_fn(rest).collect();
+                bail!("{} ended without a line\n{}", self.shown, rest.join("\n"))
             }
         }
     }

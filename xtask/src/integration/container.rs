@@ -1,8 +1,162 @@
-//! Container registries, end to end.
+//! Container registries, end to end: a real registry upstream, real clients downstream.
+//!
+//! Here stand the cases; [`registry`] has the upstream and the images in it.
 
-use super::Case;
+use std::{fs, path::Path, process::Command};
+
+use anyhow::{Context as _, Result, ensure};
+
+use super::{Case, Lab};
+use crate::{
+    client,
+    pulp::{Mirrored, Serving},
+    run,
+};
+
+mod registry;
+
+use registry::{Registry, UPSTREAM_NAME};
+
+/// The name under which cases mirror.
+const NAME: &str = "team/app";
+
+/// What every case needs; `tar` and `gzip` make the layers.
+const NEEDS: &[&str] = &["skopeo", "docker-registry", "tar", "gzip"];
 
 /// Every case of this suite.
 pub(super) fn cases() -> Vec<Case> {
-    Vec::new()
+    let case = |name, run| Case { name, needs: NEEDS, run };
+    vec![
+        case("immediate: skopeo copies the image byte for byte", |lab| copied(lab, "immediate")),
+        case("on_demand: skopeo copies the image byte for byte", |lab| copied(lab, "on_demand")),
+        case("an index comes with all its platforms", index),
+        case("tags are chosen by patterns", tags),
+        case("a moved tag moves with the next sync", moved),
+        case("what is unchanged makes no version and fetches no blob", unchanged),
+        Case {
+            name: "podman pulls the image",
+            needs: &["podman", "skopeo", "docker-registry", "tar", "gzip"],
+            run: podman,
+        },
+    ]
+}
+
+fn mirror(lab: &Lab, registry: &Registry, more: &[&str]) -> Result<Mirrored> {
+    let url = format!("http://{}", registry.address);
+    let arguments = ["mirror", "container", &url, "--upstream-name", UPSTREAM_NAME, "--name", NAME];
+    Mirrored::parse(&lab.pulp.run(&[&arguments[..], more, &["--json"]].concat())?)
+}
+
+/// A reference that skopeo understands.
+fn reference(serving: &Serving, tag: &str) -> String {
+    format!("docker://{}/{NAME}:{tag}", serving.address)
+}
+
+/// The manifest's exact bytes.
+fn raw_manifest(reference: &str) -> Result<String> {
+    let mut command = Command::new("skopeo");
+    run::output_of(command.args(["inspect", "--raw", "--tls-verify=false", reference]))
+}
+
+/// Copies an image into a folder; skopeo verifies every digest on the way.
+fn copy(reference: &str, folder: &Path) -> Result<()> {
+    let mut command = Command::new("skopeo");
+    command.args(["copy", "--quiet", "--insecure-policy", "--src-tls-verify=false", "--all"]);
+    command.arg("--preserve-digests").arg(reference).arg(format!("dir:{}", folder.display()));
+    run::output_of(&mut command).map(drop)
+}
+
+fn copied(lab: &Lab, policy: &str) -> Result<()> {
+    let registry = Registry::start()?;
+    let layers = registry.push_image("v1", 3)?;
+    let mirrored = mirror(lab, &registry, &["--policy", policy])?;
+    ensure!(mirrored.version == Some(1), "Not version 1: {mirrored:?}");
+    let serving = lab.pulp.serve()?;
+    let reference = reference(&serving, "v1");
+    let theirs = raw_manifest(&registry.reference("v1"))?;
+    ensure!(raw_manifest(&reference)? == theirs, "The manifest differs from upstream's");
+    let folder = tempfile::tempdir()?;
+    copy(&reference, folder.path())?;
+    for digest in layers {
+        let name = digest.trim_start_matches("sha256:");
+        let copied = fs::read(folder.path().join(name));
+        let copied = copied.with_context(|| format!("The layer {digest} was not copied"))?;
+        ensure!(crate::pulp::sha256(&copied) == name, "The layer {digest} is another one");
+    }
+    serving.stop()?;
+    lab.pulp.has_no_temporary_files()
+}
+
+fn index(lab: &Lab) -> Result<()> {
+    let registry = Registry::start()?;
+    registry.push_index("multi", &["amd64", "arm64", "riscv64"])?;
+    mirror(lab, &registry, &["--policy", "immediate"])?;
+    let serving = lab.pulp.serve()?;
+    let reference = reference(&serving, "multi");
+    ensure!(
+        raw_manifest(&reference)? == raw_manifest(&registry.reference("multi"))?,
+        "The index differs from upstream's"
+    );
+    copy(&reference, tempfile::tempdir()?.path())?;
+    serving.stop()
+}
+
+fn tags(lab: &Lab) -> Result<()> {
+    let registry = Registry::start()?;
+    for (seed, tag) in (1..).zip(["v1", "v2", "latest", "test"]) {
+        registry.push_image(tag, seed)?;
+    }
+    mirror(lab, &registry, &["--include-tags", "v*", "--policy", "on_demand"])?;
+    let serving = lab.pulp.serve()?;
+    let path = format!("/v2/{NAME}/tags/list");
+    let listed = client::get(serving.address, &path)?.expect(200)?;
+    let listed: serde_json::Value = serde_json::from_slice(&listed.body)?;
+    ensure!(listed["tags"] == serde_json::json!(["v1", "v2"]), "Other tags: {listed}");
+    let missing = client::get(serving.address, &format!("/v2/{NAME}/manifests/latest"))?;
+    ensure!(missing.status == 404, "Status {} for a tag that was left out", missing.status);
+    serving.stop()
+}
+
+fn moved(lab: &Lab) -> Result<()> {
+    let registry = Registry::start()?;
+    for seed in 1..=2 {
+        registry.push_image("latest", seed)?;
+        let mirrored = mirror(lab, &registry, &["--policy", "immediate"])?;
+        ensure!(mirrored.version == Some(seed), "Not version {seed}: {mirrored:?}");
+        let serving = lab.pulp.serve()?;
+        let ours = raw_manifest(&reference(&serving, "latest"))?;
+        ensure!(ours == raw_manifest(&registry.reference("latest"))?, "Not the tag's image");
+        serving.stop()?;
+    }
+    Ok(())
+}
+
+fn unchanged(lab: &Lab) -> Result<()> {
+    let registry = Registry::start()?;
+    for seed in 1..=3 {
+        registry.push_image(&format!("v{seed}"), seed)?;
+    }
+    mirror(lab, &registry, &["--policy", "immediate"])?;
+    let again = mirror(lab, &registry, &["--policy", "immediate"])?;
+    ensure!(again.version.is_none(), "Nothing changed, but: {again:?}");
+    // One for the tags and one for each of them, and as many without credentials at most.
+    ensure!(again.requests <= 2 * (3 + 1), "Too many requests: {again:?}");
+    ensure!(again.downloaded_bytes < 10_000, "Something was fetched again: {again:?}");
+    Ok(())
+}
+
+fn podman(lab: &Lab) -> Result<()> {
+    let registry = Registry::start()?;
+    registry.push_image("v1", 1)?;
+    mirror(lab, &registry, &["--policy", "on_demand"])?;
+    let serving = lab.pulp.serve()?;
+    let storage = tempfile::tempdir()?;
+    let image = format!("{}/{NAME}:v1", serving.address);
+    let mut command = Command::new("podman");
+    command.arg("--root").arg(storage.path().join("root"));
+    command.arg("--runroot").arg(storage.path().join("run"));
+    command.args(["--storage-driver=vfs", "pull", "--quiet", "--tls-verify=false", &image]);
+    let id = run::output_of(&mut command)?;
+    ensure!(id.trim().len() == 64, "podman pulled something odd: `{id}`");
+    serving.stop()
 }

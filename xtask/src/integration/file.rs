@@ -10,6 +10,7 @@ use crate::{
     upstream::Upstream,
 };
 
+mod commands;
 mod failures;
 mod processes;
 mod serve;
@@ -17,7 +18,7 @@ mod sync;
 
 /// Every case of this suite.
 pub(super) fn cases() -> Vec<Case> {
-    [sync::cases(), serve::cases(), failures::cases(), processes::cases()]
+    [sync::cases(), serve::cases(), failures::cases(), processes::cases(), commands::cases()]
         .into_iter()
         .flatten()
         .collect()
@@ -102,7 +103,7 @@ impl Files {
 }
 
 /// Bytes that compress badly and repeat for the same `seed`.
-fn noise(seed: u64, length: usize) -> Vec<u8> {
+pub(super) fn noise(seed: u64, length: usize) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
     let mut next = || {
         state ^= state << 13;
