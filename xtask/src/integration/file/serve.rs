@@ -114,6 +114,7 @@ fn listing(lab: &Lab) -> Result<()> {
             .split("href=\"")
             .skip(1)
             .filter_map(|rest| rest.split('"').next())
+            .map(unescape)
             .find(|link| client::decode(link).trim_start_matches("./") == name)
             .with_context(|| format!("`{folder}/` has no link to `{name}`:\n{page}"))?;
         let link = link.trim_start_matches("./");
@@ -124,6 +125,12 @@ fn listing(lab: &Lab) -> Result<()> {
     let bare = client::get(serving.address, content_path(NAME, "deep/er").as_str())?;
     ensure!(bare.status == 301, "Status {} for a folder without its slash", bare.status);
     serving.stop()
+}
+
+/// Undoes the escapes of HTML that an attribute may need.
+fn unescape(text: &str) -> String {
+    let text = text.replace("&quot;", "\"").replace("&#39;", "'").replace("&#x27;", "'");
+    text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
 }
 
 fn stored_once(lab: &Lab) -> Result<()> {
