@@ -20,8 +20,8 @@ use async_trait::async_trait;
 use futures::{StreamExt as _, TryStreamExt as _, future::join_all};
 use pulp_models::{ArtifactStore, Key, RemoteId};
 use pulp_stages::{
-    DeclarativeArtifact, DeclarativeContent, Inbox, Outbox, Resolution,
-    ResolutionError, Resolved, Stage, StageError,
+    DeclarativeArtifact, DeclarativeContent, Inbox, Outbox, Resolution, ResolutionError, Resolved,
+    Stage, StageError,
 };
 use tokio::sync::mpsc;
 

@@ -9,6 +9,7 @@ pub mod reference;
 
 pub mod auth;
 pub mod client;
+pub mod transport;
 
 pub mod filter;
 pub mod first_stage;

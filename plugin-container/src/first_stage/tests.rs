@@ -6,7 +6,7 @@ use std::{
 };
 
 use pulp_models::{content as rows, store::Verified, testing::TestDatabase};
-use pulp_stages::{Line, Pipeline, PipelineError};
+use pulp_stages::{Content as _, Line, Pipeline, PipelineError};
 use serde_json::{Value, json};
 
 use super::*;
