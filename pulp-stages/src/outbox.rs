@@ -91,19 +91,14 @@ impl<C: Content, P: Put<C> + Unpin> Future for Putting<'_, C, P> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        let polled = this.queue.poll_put(&mut this.units, cx);
-        if polled.is_pending() && this.since.is_none() {
-            this.since = Some(Instant::now());
-            this.units.each(usize::MAX, |unit| unit.promise.put());
-        }
-        polled
+        this.queue.poll_put(&mut this.units, &mut this.since, cx)
     }
 }
 
 impl<C: Content, P> Drop for Putting<'_, C, P> {
     fn drop(&mut self) {
         if let Some(since) = self.since {
-            self.queue.was_blocked(since.elapsed());
+            self.queue.was_blocked(since);
         }
     }
 }

@@ -55,7 +55,8 @@ impl<C: Content> Pipeline<C> {
         let run = Run::new(cancellation.clone());
         let mut meters = Vec::new();
         let mut input: Option<Arc<Queue<C>>> = None;
-        let scopes: Vec<_> = self.stages.iter().map(|stage| run.scope(stage.name())).collect();
+        let scopes: Vec<_> =
+            self.stages.iter().enumerate().map(|(at, stage)| run.scope(stage.name(), at)).collect();
         let mut starting = Vec::new();
         for (at, stage) in self.stages.into_iter().enumerate() {
             let scope = scopes[at].clone();
@@ -143,7 +144,7 @@ async fn drive<C: Content>(
     let output = Outbox::new(Arc::clone(&outbox), scope.clone());
     // The call itself is inside: what is no `async fn` may panic before its first `await`.
     let work = AssertUnwindSafe(async move { stage.run(input, output).await }).catch_unwind();
-    let timed = measure(work, &clock);
+    let timed = measure(work, &scope, &clock);
     let Some(end) = scope.run().until_cancelled(timed).await else { return };
     let name = scope.stage();
     let failure = match end {
@@ -173,11 +174,11 @@ impl Clock {
 }
 
 /// Measures every poll of `future`: two readings of the clock each.
-async fn measure<F: Future>(future: F, clock: &Clock) -> F::Output {
+async fn measure<F: Future>(future: F, scope: &Scope, clock: &Clock) -> F::Output {
     let mut future = pin!(future);
     std::future::poll_fn(move |cx| {
         let start = std::time::Instant::now();
-        let polled: Poll<_> = future.as_mut().poll(cx);
+        let polled: Poll<_> = scope.on_thread(|| future.as_mut().poll(cx));
         let time = start.elapsed();
         let mut sums = clock.polled.lock().unwrap_or_else(PoisonError::into_inner);
         *sums = (sums.0 + time, sums.1.max(time));

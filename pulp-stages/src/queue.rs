@@ -6,9 +6,10 @@
 //! there as it asked for; and a unit that waits here can be found by whoever awaits it.
 //!
 //! A batch leaves before it is full if it is *urgent* (a unit in it is awaited, or holds a permit
-//! of a budget that somebody waits for) and the line is *starved*: a whole turn of the scheduler,
-//! in which every stage that could run did, brought nothing new. Without the second condition,
-//! awaiting many units at once would turn every batch into single units.
+//! of a budget that somebody waits for) and *starved*: a whole turn of the scheduler, in which every
+//! stage that could run did, brought nothing new. While a stage further up is running on another
+//! thread, or a put waits for room, one turn proves nothing, and it takes [`PATIENCE`]. Without the
+//! second condition, awaiting many units at once would turn every batch into single units.
 //!
 //! Locks: this one before a unit's ([`resolution`](crate::resolution)) and before a budget's. No
 //! unit is dropped under it, since its `Drop` is the plugin's.
@@ -17,7 +18,6 @@ use std::{
     collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     task::{Context, Poll, Waker},
-    time::Duration,
 };
 
 use tokio::time::Instant;
@@ -33,6 +33,10 @@ use crate::{
 
 /// A consumer that wants units one by one gives room back after this many.
 const STEP: usize = 64;
+
+/// So many turns of the scheduler without a new unit are enough in any case. A turn takes about a
+/// microsecond when there is nothing else to do.
+const PATIENCE: u32 = 64;
 
 pub(crate) struct Queue<C: Content> {
     state: Mutex<State<C>>,
@@ -55,6 +59,8 @@ struct State<C: Content> {
     coming: Coming,
     consumer: Option<Parked>,
     producers: Vec<Waker>,
+    /// How many puts wait for room.
+    blocked: usize,
     flow: Flow,
     /// Since when the consumer waits.
     waiting: Option<Instant>,
@@ -81,13 +87,15 @@ struct Parked {
 pub(crate) struct Collecting<C: Content> {
     /// Units that had to leave the queue to make room, since it is smaller than a batch.
     pub(crate) units: Vec<DeclarativeContent<C>>,
-    /// How many units had ever come when the present turn of the scheduler began.
-    turn: Option<u64>,
+    /// How many units had ever come when the batch became urgent, or last when one came.
+    come: Option<u64>,
+    /// Turns of the scheduler since then.
+    turns: u32,
 }
 
 impl<C: Content> Default for Collecting<C> {
     fn default() -> Self {
-        Self { units: Vec::new(), turn: None }
+        Self { units: Vec::new(), come: None, turns: 0 }
     }
 }
 
@@ -102,6 +110,7 @@ impl<C: Content> Queue<C> {
             coming: Coming::default(),
             consumer: None,
             producers: Vec::new(),
+            blocked: 0,
             flow: Flow::default(),
             waiting: None,
         };
@@ -162,10 +171,12 @@ impl<C: Content> Queue<C> {
 
     // The producer's side.
 
-    /// Puts as many of `units` as there is room for; ready when none is left.
+    /// Puts as many of `units` as there is room for; ready when none is left. Whoever finds `since`
+    /// set in the end tells [`was_blocked`](Self::was_blocked).
     pub(crate) fn poll_put<P: Put<C>>(
         &self,
         units: &mut P,
+        since: &mut Option<Instant>,
         cx: &Context<'_>,
     ) -> Poll<Result<(), Closed>> {
         let count = units.count();
@@ -187,15 +198,22 @@ impl<C: Content> Queue<C> {
         let consumer = state.consumer_if_ready(urgent);
         if fitting < count {
             state.enlist(cx.waker());
+            if since.is_none() {
+                *since = Some(Instant::now());
+                state.blocked += 1;
+                units.each(usize::MAX, |unit| unit.promise.put());
+            }
         }
         drop(state);
         wake(consumer);
         if fitting < count { Poll::Pending } else { Poll::Ready(Ok(())) }
     }
 
-    /// Accounts for a producer that waited for room.
-    pub(crate) fn was_blocked(&self, time: Duration) {
-        self.lock().flow.blocked += time;
+    /// A put that had to wait for room is over.
+    pub(crate) fn was_blocked(&self, since: Instant) {
+        let mut state = self.lock();
+        state.flow.blocked += since.elapsed();
+        state.blocked -= 1;
     }
 
     // The consumer's side.
@@ -247,12 +265,12 @@ impl<C: Content> Queue<C> {
             return Poll::Ready(None);
         }
         if total < min.max(1) && !state.ended {
-            let starved = collecting.turn == Some(state.flow.put);
-            if !(starved && total > 0 && state.is_urgent()) {
-                return self.collect_on(state, min, collecting, cx);
+            let urgent = total > 0 && state.is_urgent();
+            if !(urgent && self.is_starved(&state, collecting)) {
+                return self.collect_on(state, min, urgent, collecting, cx);
             }
         }
-        collecting.turn = None;
+        (collecting.come, collecting.turns) = (None, 0);
         let units = std::mem::take(&mut state.units);
         let batch = if collecting.units.is_empty() {
             Vec::from(units)
@@ -274,24 +292,34 @@ impl<C: Content> Queue<C> {
         Poll::Ready(Some(batch))
     }
 
+    /// Whether an urgent batch has no reason to hope for company any more.
+    fn is_starved(&self, state: &State<C>, collecting: &mut Collecting<C>) -> bool {
+        if collecting.come == Some(state.flow.put) {
+            collecting.turns += 1;
+        } else {
+            (collecting.come, collecting.turns) = (Some(state.flow.put), 0);
+        }
+        let busy = state.blocked > 0 || self.to.as_ref().is_some_and(Scope::is_fed);
+        collecting.turns >= if busy { PATIENCE } else { 1 }
+    }
+
     /// Waits for more units: for one turn of the scheduler if the batch is urgent, else for as long
     /// as it takes.
     fn collect_on(
         &self,
         mut state: MutexGuard<'_, State<C>>,
         min: usize,
+        urgent: bool,
         collecting: &mut Collecting<C>,
         cx: &Context<'_>,
     ) -> Poll<Option<Vec<DeclarativeContent<C>>>> {
         let mut producers = Vec::new();
         if state.units.len() >= self.capacity {
+            // The queue is smaller than a batch.
             let units = std::mem::take(&mut state.units);
             collecting.units.extend(units);
             producers = std::mem::take(&mut state.producers);
         }
-        let any = !(collecting.units.is_empty() && state.units.is_empty());
-        let urgent = any && state.is_urgent();
-        collecting.turn = urgent.then_some(state.flow.put);
         let wanted = (min - collecting.units.len()).min(self.capacity);
         state.park(cx, wanted);
         drop(state);

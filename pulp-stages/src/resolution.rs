@@ -16,7 +16,7 @@
 
 use std::{
     fmt,
-    future::{Future, IntoFuture},
+    future::Future,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     task::{Context, Poll, Waker},
@@ -89,16 +89,22 @@ fn by(stage: Option<&str>) -> String {
 
 type Outcome<C> = Result<Arc<Resolved<C>>, ResolutionError>;
 
-/// A handle to a unit's future; see the [module](self). Await it, or a clone, or a reference.
+/// A handle to what becomes of a unit; see the [module](self).
+///
+/// It is a future, and stays ready once it was. Awaiting a clone is the same as awaiting it.
+/// Dropping it, or giving up awaiting it, ends its own waiting and nobody else's.
+#[must_use = "a handle that nobody awaits is for nothing"]
 pub struct Resolution<C: Content> {
     shared: Arc<Shared<C>>,
     /// How often the unit had been put when the handle was made.
     puts: u32,
+    /// Where its waker is, while it is awaited.
+    slot: Option<usize>,
 }
 
 impl<C: Content> Clone for Resolution<C> {
     fn clone(&self) -> Self {
-        Self { shared: Arc::clone(&self.shared), puts: self.puts }
+        Self { shared: Arc::clone(&self.shared), puts: self.puts, slot: None }
     }
 }
 
@@ -112,42 +118,17 @@ impl<C: Content> fmt::Debug for Resolution<C> {
     }
 }
 
-impl<C: Content> IntoFuture for Resolution<C> {
-    type Output = Outcome<C>;
-    type IntoFuture = Resolving<C>;
-
-    fn into_future(self) -> Resolving<C> {
-        Resolving { handle: self, slot: None }
-    }
-}
-
-impl<C: Content> IntoFuture for &Resolution<C> {
-    type Output = Outcome<C>;
-    type IntoFuture = Resolving<C>;
-
-    fn into_future(self) -> Resolving<C> {
-        self.clone().into_future()
-    }
-}
-
-/// The future of a [`Resolution`]. Dropping it ends this one's waiting and nobody else's.
-#[must_use = "futures do nothing unless awaited"]
-pub struct Resolving<C: Content> {
-    handle: Resolution<C>,
-    slot: Option<usize>,
-}
-
-impl<C: Content> Future for Resolving<C> {
+impl<C: Content> Future for Resolution<C> {
     type Output = Outcome<C>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome<C>> {
         let this = &mut *self;
-        let mut state = this.handle.shared.lock();
+        let mut state = this.shared.lock();
         if let Some(outcome) = &state.outcome {
             return Poll::Ready(outcome.clone());
         }
-        if state.puts <= this.handle.puts {
-            return Poll::Ready(Err(ResolutionError::NotPut { unit: this.handle.shared.unit }));
+        if state.puts <= this.puts {
+            return Poll::Ready(Err(ResolutionError::NotPut { unit: this.shared.unit }));
         }
         let first = state.waiters.is_empty();
         state.waiters.set(&mut this.slot, cx.waker());
@@ -162,10 +143,10 @@ impl<C: Content> Future for Resolving<C> {
     }
 }
 
-impl<C: Content> Drop for Resolving<C> {
+impl<C: Content> Drop for Resolution<C> {
     fn drop(&mut self) {
         if let Some(slot) = self.slot {
-            self.handle.shared.lock().waiters.clear(slot);
+            self.shared.lock().waiters.clear(slot);
         }
     }
 }
@@ -191,11 +172,11 @@ impl<C: Content> Promise<C> {
         if self.resolved {
             let shared = Shared::new(unit);
             shared.lock().outcome = Some(Ok(Arc::new(outcome())));
-            return Resolution { shared: Arc::new(shared), puts: 0 };
+            return Resolution { shared: Arc::new(shared), puts: 0, slot: None };
         }
         let shared = self.shared.get_or_insert_with(|| Arc::new(Shared::new(unit)));
         let puts = shared.lock().puts;
-        Resolution { shared: Arc::clone(shared), puts }
+        Resolution { shared: Arc::clone(shared), puts, slot: None }
     }
 
     /// Delivers; `outcome` is asked for only if a handle exists.

@@ -9,7 +9,10 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     task::{Context, Poll},
 };
 
@@ -23,6 +26,8 @@ use crate::stage::{PipelineError, StageError};
 pub struct Scope {
     run: Arc<Run>,
     stage: &'static str,
+    /// Its place in the line.
+    position: usize,
 }
 
 /// One run.
@@ -30,6 +35,8 @@ pub(crate) struct Run {
     cancellation: CancellationToken,
     tasks: TaskTracker,
     failure: Mutex<Option<Failure>>,
+    /// Which stages are on a thread right now: a bit for each of the first 64.
+    running: AtomicU64,
 }
 
 struct Failure {
@@ -43,11 +50,16 @@ impl Run {
     pub(crate) fn new(cancellation: CancellationToken) -> Arc<Self> {
         let tasks = TaskTracker::new();
         tasks.close();
-        Arc::new(Self { cancellation, tasks, failure: Mutex::new(None) })
+        Arc::new(Self {
+            cancellation,
+            tasks,
+            failure: Mutex::new(None),
+            running: AtomicU64::new(0),
+        })
     }
 
-    pub(crate) fn scope(self: &Arc<Self>, stage: &'static str) -> Scope {
-        Scope { run: Arc::clone(self), stage }
+    pub(crate) fn scope(self: &Arc<Self>, stage: &'static str, position: usize) -> Scope {
+        Scope { run: Arc::clone(self), stage, position }
     }
 
     pub(crate) fn cancel(&self) {
@@ -132,6 +144,22 @@ impl Scope {
     /// Runs one of the run's own tasks.
     pub(crate) fn spawn_stage(&self, stage: impl Future<Output = ()> + Send + 'static) {
         self.run.tasks.spawn(stage);
+    }
+
+    /// Polls a stage, visibly for those behind it.
+    pub(crate) fn on_thread<T>(&self, poll: impl FnOnce() -> T) -> T {
+        let bit = 1_u64.checked_shl(u32::try_from(self.position).unwrap_or(u32::MAX)).unwrap_or(0);
+        self.run.running.fetch_or(bit, Ordering::Relaxed);
+        let value = poll();
+        self.run.running.fetch_and(!bit, Ordering::Relaxed);
+        value
+    }
+
+    /// Whether a stage before this one is on a thread right now, so that units may come at once.
+    /// Only a hint.
+    pub(crate) fn is_fed(&self) -> bool {
+        let before = (1_u64 << self.position.min(63)) - 1;
+        self.run.running.load(Ordering::Relaxed) & before != 0
     }
 
     pub(crate) fn run(&self) -> &Run {

@@ -1,4 +1,4 @@
-//! The smallest content type and a few stages to build lines of.
+//! The smallest content type, and a few stages to build lines of.
 
 use std::{
     sync::{Arc, Mutex},
@@ -17,12 +17,13 @@ use tokio_util::sync::CancellationToken;
 
 /// A content unit that is a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub(crate) struct Number(pub u64);
+pub(crate) struct Number(pub(crate) u64);
 
 pub(crate) type Unit = DeclarativeContent<Number>;
 
 impl Content for Number {
-    type Extra = ();
+    /// Lives as long as the unit.
+    type Extra = Option<Arc<()>>;
 
     fn type_name(&self) -> &'static str {
         "test.number"
@@ -43,45 +44,60 @@ pub(crate) fn numbers(count: u64) -> Vec<Unit> {
     (0..count).map(unit).collect()
 }
 
-type Feeding = dyn FnOnce(Outbox<Number>) -> BoxFuture<'static, Result<(), StageError>> + Send;
+type Body =
+    dyn FnOnce(Inbox<Number>, Outbox<Number>) -> BoxFuture<'static, Result<(), StageError>> + Send;
 
-/// A first stage made of a closure.
-pub(crate) struct Feed(Box<Feeding>);
-
-impl Feed {
-    pub(crate) fn new<F>(feed: impl FnOnce(Outbox<Number>) -> F + Send + 'static) -> Self
-    where
-        F: Future<Output = Result<(), StageError>> + Send + 'static,
-    {
-        Self(Box::new(|output| Box::pin(feed(output))))
-    }
-
-    pub(crate) fn units(units: Vec<Unit>) -> Self {
-        Self::new(|output| async move {
-            for unit in units {
-                output.put(unit).await?;
-            }
-            Ok(())
-        })
-    }
+/// A stage made of a closure.
+pub(crate) struct Make {
+    name: &'static str,
+    body: Box<Body>,
 }
 
 #[async_trait]
-impl Stage<Number> for Feed {
+impl Stage<Number> for Make {
     fn name(&self) -> &'static str {
-        "Feed"
+        self.name
     }
 
     async fn run(
         self: Box<Self>,
-        _: Inbox<Number>,
+        input: Inbox<Number>,
         output: Outbox<Number>,
     ) -> Result<(), StageError> {
-        (self.0)(output).await
+        (self.body)(input, output).await
     }
 }
 
-/// What came out of a line, and in which batches.
+/// A first stage.
+pub(crate) fn feed<F>(body: impl FnOnce(Outbox<Number>) -> F + Send + 'static) -> Make
+where
+    F: Future<Output = Result<(), StageError>> + Send + 'static,
+{
+    stage("Feed", |_, output| body(output))
+}
+
+/// Any stage.
+pub(crate) fn stage<F>(
+    name: &'static str,
+    body: impl FnOnce(Inbox<Number>, Outbox<Number>) -> F + Send + 'static,
+) -> Make
+where
+    F: Future<Output = Result<(), StageError>> + Send + 'static,
+{
+    Make { name, body: Box::new(|input, output| Box::pin(body(input, output))) }
+}
+
+/// A first stage that puts `units` one by one.
+pub(crate) fn feed_units(units: Vec<Unit>) -> Make {
+    feed(|output| async move {
+        for unit in units {
+            output.put(unit).await?;
+        }
+        Ok(())
+    })
+}
+
+/// What came by, and in which batches.
 #[derive(Clone, Default)]
 pub(crate) struct Seen(Arc<Mutex<Vec<Vec<u64>>>>);
 
@@ -94,13 +110,14 @@ impl Seen {
         self.batches().concat()
     }
 
-    fn add(&self, batch: &[Unit]) {
+    pub(crate) fn add(&self, batch: &[Unit]) {
         let numbers = batch.iter().map(|unit| unit.content.0).collect();
         self.0.lock().expect("not poisoned").push(numbers);
     }
 }
 
 /// Passes everything on, as most stages do.
+#[derive(Default)]
 pub(crate) struct Pass {
     pub(crate) name: &'static str,
     /// Batches of at least so many; 0 for one by one.
@@ -170,23 +187,37 @@ impl Builder {
     }
 
     pub(crate) fn batches(self, name: &'static str, min: usize) -> Self {
-        let (seen, takes) = (Seen::default(), Duration::ZERO);
-        self.stage(Pass { name, min, takes, resolve: false, seen })
+        self.stage(Pass { name, min, ..Pass::default() })
     }
 
-    /// Ends with a stage that resolves the units.
+    pub(crate) fn done(self) -> Line<Number> {
+        self.line
+    }
+
+    /// Ends with a stage that resolves the units one by one.
     pub(crate) fn collect(self) -> (Line<Number>, Seen) {
         self.collect_batches(0)
     }
 
+    /// Ends with a stage that resolves the units in batches.
     pub(crate) fn collect_batches(self, min: usize) -> (Line<Number>, Seen) {
-        let (seen, takes) = (Seen::default(), Duration::ZERO);
-        let last = Pass { name: "Collect", min, takes, resolve: true, seen: seen.clone() };
+        let seen = Seen::default();
+        let last =
+            Pass { name: "Collect", min, resolve: true, seen: seen.clone(), ..Pass::default() };
         (self.stage(last).line, seen)
     }
 }
 
+/// Runs a line to its end. Time that is paused passes at once when nobody can go on, so a line that
+/// hangs is found out; and so it is, later, when time is not paused.
 pub(crate) async fn run(line: Line<Number>, capacity: usize) -> Result<Profile, PipelineError> {
     let never = CancellationToken::new();
-    Pipeline::new(line)?.capacity(capacity).run(&never).await
+    let pipeline = Pipeline::new(line)?.capacity(capacity);
+    bounded(pipeline.run(&never)).await
+}
+
+/// Fails if `future` hangs.
+pub(crate) async fn bounded<T>(future: impl Future<Output = T>) -> T {
+    let limit = Duration::from_secs(60);
+    tokio::time::timeout(limit, future).await.expect("it hangs: nothing happened for a minute")
 }

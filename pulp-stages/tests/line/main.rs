@@ -2,13 +2,10 @@
 
 mod kit;
 
-use kit::{Feed, Number, numbers};
-
-#[tokio::test]
-async fn units_pass_in_order() {
-    let (line, seen) = kit::line(Feed::units(numbers(2500))).items("A").batches("B", 500).collect();
-    let profile = kit::run(line, 1000).await.expect("nothing fails");
-    assert_eq!(seen.numbers(), (0..2500).collect::<Vec<_>>());
-    assert_eq!(profile.stages.last().expect("stages").received, 2500);
-    let _ = Number(0);
-}
+mod batches;
+mod budget;
+mod failures;
+mod full_batches;
+mod resolution;
+mod schedules;
+mod scope;

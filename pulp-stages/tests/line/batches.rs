@@ -1,0 +1,207 @@
+//! When a batch leaves: full, at the end, when somebody awaits it.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use pulp_stages::{Inbox, Pipeline};
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use crate::kit::{self, bounded, feed, feed_units, line, numbers, stage, unit};
+
+/// All units arrive in order, and each batch has `min` units or whatever was left.
+fn check(batches: &[Vec<u64>], items: u64, min: usize, context: &str) {
+    assert_eq!(batches.concat(), (0..items).collect::<Vec<_>>(), "{context}");
+    let mut left = usize::try_from(items).expect("small");
+    for batch in batches {
+        assert!(!batch.is_empty(), "{context}: an empty batch");
+        assert!(batch.len() >= min.min(left), "{context}: {batches:?} is too small");
+        left -= batch.len();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_combination_of_items_min_and_capacity_delivers_full_batches() {
+    for items in 0..10 {
+        for min in 1..5 {
+            for capacity in (1..6).chain([1000]) {
+                for pause in [None, Some(Duration::ZERO), Some(Duration::from_secs(1))] {
+                    let first = feed(move |output| async move {
+                        for unit in numbers(items) {
+                            output.put(unit).await?;
+                            match pause {
+                                None => {}
+                                Some(Duration::ZERO) => tokio::task::yield_now().await,
+                                Some(time) => sleep(time).await,
+                            }
+                        }
+                        Ok(())
+                    });
+                    let (line, seen) = line(first).collect_batches(min);
+                    kit::run(line, capacity).await.expect("nothing fails");
+                    let context = format!("{items} items, min {min}, {capacity}, {pause:?}");
+                    check(&seen.batches(), items, min, &context);
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whole_batches_pass_through_any_capacity() {
+    for capacity in [1, 2, 7, 499, 500, 501, 5000] {
+        let first = feed(|output| async move { Ok(output.put_all(numbers(2345)).await?) });
+        let (line, seen) = line(first).batches("A", 500).items("B").collect_batches(500);
+        let profile = kit::run(line, capacity).await.expect("nothing fails");
+        check(&seen.batches(), 2345, 500, &format!("capacity {capacity}"));
+        assert!(profile.stages.iter().all(|stage| stage.max_depth <= capacity), "{profile}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_takes_everything_that_is_there() {
+    let first = feed_units(numbers(700));
+    let late = stage("Late", |input, output| async move {
+        sleep(Duration::from_secs(1)).await;
+        let mut batches = input.batches(500);
+        while let Some(batch) = batches.next().await {
+            output.put_all(batch).await?;
+        }
+        Ok(())
+    });
+    let (line, seen) = line(first).stage(late).collect_batches(1);
+    kit::run(line, 1000).await.expect("nothing fails");
+    assert_eq!(seen.batches().iter().map(Vec::len).collect::<Vec<_>>(), [700]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn awaiting_a_unit_flushes_the_batch_in_which_it_waits() {
+    let first = feed(|output| async move {
+        output.put(unit(0)).await?;
+        let second = output.put_awaitable(unit(1)).await?;
+        output.put(unit(2)).await?;
+        // Let the stage find out that three are not enough.
+        sleep(Duration::from_secs(1)).await;
+        let resolved = second.await?;
+        assert_eq!(resolved.content.0, 1);
+        output.put(unit(3)).await?;
+        Ok(())
+    });
+    let (line, seen) = line(first).collect_batches(4);
+    kit::run(line, 1000).await.expect("nothing fails");
+    assert_eq!(seen.batches(), [vec![0, 1, 2], vec![3]]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn awaiting_a_unit_flushes_every_later_batch_that_it_enters() {
+    let first = feed(|output| async move {
+        let handle = output.put_awaitable(unit(0)).await?;
+        handle.await?;
+        output.put(unit(1)).await?;
+        Ok(())
+    });
+    // It is awaited when it enters the first batch, and before it enters the others.
+    let slow = kit::Pass { name: "Slow", takes: Duration::from_secs(1), ..kit::Pass::default() };
+    let (line, seen) =
+        line(first).batches("A", 500).stage(slow).batches("B", 500).collect_batches(500);
+    kit::run(line, 1000).await.expect("nothing fails");
+    assert_eq!(seen.batches(), [vec![0], vec![1]]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handle_that_nobody_awaits_flushes_nothing() {
+    let first = feed(|output| async move {
+        let mut handles = Vec::new();
+        for number in 0..3 {
+            handles.push(output.put_awaitable(unit(number)).await?);
+        }
+        sleep(Duration::from_secs(1)).await;
+        output.put(unit(3)).await?;
+        futures::future::try_join_all(handles).await?;
+        Ok(())
+    });
+    let (line, seen) = line(first).collect_batches(4);
+    kit::run(line, 1000).await.expect("nothing fails");
+    assert_eq!(seen.batches(), [vec![0, 1, 2, 3]]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_that_was_given_up_no_longer_flushes() {
+    let first = feed(|output| async move {
+        let slow = output.put_awaitable(unit(0)).await?;
+        // Given up while the unit is in `Slow`, so before it enters the batch.
+        tokio::time::timeout(Duration::from_millis(500), slow).await.expect_err("too slow");
+        sleep(Duration::from_secs(10)).await;
+        output.put(unit(1)).await?;
+        Ok(())
+    });
+    let slow = kit::Pass { name: "Slow", takes: Duration::from_secs(1), ..kit::Pass::default() };
+    let (line, seen) = line(first).stage(slow).collect_batches(2);
+    kit::run(line, 1000).await.expect("nothing fails");
+    assert_eq!(seen.batches(), [vec![0, 1]]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn backpressure_is_an_exact_count() {
+    for capacity in [1, 2, 10, 1000] {
+        let put = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&put);
+        let first = feed(|output| async move {
+            for unit in numbers(5000) {
+                output.put(unit).await?;
+                counted.fetch_add(1, Ordering::SeqCst);
+            }
+            Ok(())
+        });
+        let busy = stage("Busy", |input: Inbox<_>, _| async move {
+            let mut items = input.items();
+            let _in_hand = items.next().await;
+            std::future::pending().await
+        });
+        let pipeline = Pipeline::new(line(first).stage(busy).done()).expect("a line");
+        let cancelled = CancellationToken::new();
+        let cancel = async {
+            sleep(Duration::from_secs(1)).await;
+            cancelled.cancel();
+        };
+        let (end, ()) =
+            bounded(async { tokio::join!(pipeline.capacity(capacity).run(&cancelled), cancel) })
+                .await;
+        end.expect_err("cancelled");
+        let put = put.load(Ordering::SeqCst);
+        // The queue, and the one unit that the stage has in hand.
+        assert!((capacity..=capacity + 1).contains(&put), "{put} put, capacity {capacity}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn asking_for_a_batch_loses_nothing_when_it_is_given_up() {
+    // A capacity below the batch's size makes it collect outside of the queue.
+    for capacity in [1000, 3] {
+        let first = feed(|output| async move {
+            for unit in numbers(100) {
+                output.put(unit).await?;
+                sleep(Duration::from_millis(70)).await;
+            }
+            Ok(())
+        });
+        let impatient = stage("Impatient", |input, output| async move {
+            let mut batches = input.batches(7);
+            loop {
+                match tokio::time::timeout(Duration::from_millis(100), batches.next()).await {
+                    Ok(Some(batch)) => output.put_all(batch).await?,
+                    Ok(None) => return Ok(()),
+                    Err(_) => {}
+                }
+            }
+        });
+        let (line, seen) = line(first).stage(impatient).collect();
+        kit::run(line, capacity).await.expect("nothing fails");
+        assert_eq!(seen.numbers(), (0..100).collect::<Vec<_>>());
+    }
+}
