@@ -82,7 +82,8 @@ impl fmt::Display for RemoteUrl {
         let _ = url.set_username("");
         let _ = url.set_password(None);
         if url.query().is_some() {
-            url.set_query(Some("…"));
+            // Dots that need no percent-encoding.
+            url.set_query(Some("..."));
         }
         f.write_str(url.as_str())
     }

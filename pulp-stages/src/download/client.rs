@@ -8,7 +8,7 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use pulp_models::{RemoteSettings, RemoteUrl};
 use reqwest::redirect::Policy;
-use url::{Origin, Url};
+use url::Url;
 
 use super::{proxy, tls};
 
@@ -29,7 +29,7 @@ impl SettingsError {
 /// Clients and headers, chosen by origin.
 #[derive(Debug)]
 pub(super) struct Clients {
-    home: Origin,
+    home: Url,
     at_home: (reqwest::Client, HeaderMap),
     abroad: (reqwest::Client, HeaderMap),
 }
@@ -50,18 +50,25 @@ impl Clients {
         };
         let common = common_headers(settings)?;
         let own = own_headers(settings, common.clone())?;
-        Ok(Self { home: url.expose().origin(), at_home: (at_home, own), abroad: (abroad, common) })
+        Ok(Self { home: url.expose().clone(), at_home: (at_home, own), abroad: (abroad, common) })
     }
 
     /// Whether `url` is at the remote's own origin.
     pub(super) fn is_home(&self, url: &Url) -> bool {
-        url.origin() == self.home
+        same_origin(url, &self.home)
     }
 
     /// The client for `url`, and the headers that every request to it carries.
     pub(super) fn for_url(&self, url: &Url) -> &(reqwest::Client, HeaderMap) {
         if self.is_home(url) { &self.at_home } else { &self.abroad }
     }
+}
+
+/// Whether scheme, host and port are the same (RFC 6454), told without allocating.
+pub(super) fn same_origin(one: &Url, other: &Url) -> bool {
+    one.scheme() == other.scheme()
+        && one.host() == other.host()
+        && one.port_or_known_default() == other.port_or_known_default()
 }
 
 fn build(

@@ -69,16 +69,16 @@ impl<'a> Fetch<'a> {
         url: &RemoteUrl,
         made: &mut u32,
     ) -> Result<IfChanged, DownloadError> {
+        if url.expose().scheme() == "file" {
+            *made += 1;
+            return self.read_file(url).await;
+        }
         let mut attempts = Attempts::new(&self.inner.settings);
         let mut left = Left::default();
         loop {
             attempts.begin();
             *made += 1;
-            let result = match url.expose().scheme() {
-                "file" => self.read_file(url).await,
-                _ => self.attempt(url, &mut left).await,
-            };
-            let error = match result {
+            let error = match self.attempt(url, &mut left).await {
                 Ok(outcome) => return Ok(outcome),
                 Err(error) => error,
             };
@@ -99,13 +99,14 @@ impl<'a> Fetch<'a> {
         url: &RemoteUrl,
         left: &mut Left,
     ) -> Result<IfChanged, DownloadError> {
-        let sent = self.inner.send(self.hop(url, left)).await?;
+        let mut sent = self.inner.send(self.hop(url, left)).await?;
         if self.condition.is_some() && sent.response.status() == StatusCode::NOT_MODIFIED {
             self.inner.counters.not_modified();
             return Ok(IfChanged::NotModified);
         }
         let (verifier, anchor) = self.place(&sent, left)?;
-        let (final_url, headers) = (sent.url.clone(), sent.response.headers().clone());
+        let headers = std::mem::take(sent.response.headers_mut());
+        let final_url = sent.url.clone();
         let verified = self.receive(sent, verifier, anchor, left).await?;
         Ok(IfChanged::Changed(Box::new(Downloaded {
             verified,

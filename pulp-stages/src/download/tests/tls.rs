@@ -1,6 +1,6 @@
 //! Certificates, theirs and ours.
 
-use pulp_models::RemoteSettings;
+use pulp_models::{Expected, RemoteSettings};
 
 use super::{Lab, expected, settings, told};
 use crate::testing::{Authority, ClientIdentity, Fault, Upstream};
@@ -86,4 +86,19 @@ async fn a_cut_http2_stream_is_resumed() {
     lab.fetch(&upstream.url("f"), &settings, expected(&file)).await.expect("it came");
     assert_eq!(upstream.sent(), 300_000);
     assert_eq!(upstream.requests().len(), 3);
+}
+
+#[tokio::test]
+async fn tls_is_given_up_only_for_bytes_that_a_digest_vouches_for() {
+    let (lab, authority) = (Lab::new().await, Authority::new());
+    let plain = Upstream::start().await.file("f", "x");
+    let target = plain.url("f").expose().to_string();
+    let upstream =
+        Upstream::start_tls(&authority).await.fault("f", vec![Fault::Redirect(302, target); 2]);
+    let (url, settings) = (upstream.url("f"), trusting(&authority));
+    let sized = Expected { size: Some(1), ..Expected::default() };
+    let error = lab.fetch(&url, &settings, sized).await.expect_err("refused");
+    insta::assert_snapshot!(told(&error), @"`https://HOST/f` redirects to `http://HOST/f`, which would give up TLS");
+    assert_eq!(plain.requests().len(), 0);
+    lab.fetch(&url, &settings, expected(b"x")).await.expect("it came");
 }
