@@ -159,7 +159,7 @@ pub fn create(conn: &mut Connection, new: &NewRepository) -> Result<Repository, 
     let row = Row::of(&repository)?;
     on!(conn, c => diesel::insert_into(repository::table).values(&row).execute(c))
         .map_err(named(KIND, &new.name))?;
-    version::create_first(conn, repository.id, now)?;
+    version::create_first(conn, repository.id)?;
     Ok(repository)
 }
 

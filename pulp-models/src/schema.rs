@@ -261,3 +261,6 @@ allow_tables_to_appear_in_same_query!(
     progress_report,
     alternate_content_source,
 );
+
+#[cfg(test)]
+mod tests;

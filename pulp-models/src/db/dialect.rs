@@ -11,8 +11,9 @@
 use std::collections::HashSet;
 
 use diesel::{
+    dsl::exists,
     prelude::*,
-    query_dsl::methods::FilterDsl as _,
+    query_builder::SqlQuery,
     sql_query,
     sql_types::{Array, BigInt, Binary, Integer, Nullable, Text},
     upsert::excluded,
@@ -20,21 +21,42 @@ use diesel::{
 
 use super::{
     Connection,
+    connection::PgConnection,
     types::{Json, JsonRef, JsonText, Uuid},
 };
 use crate::{
-    ContentId, Key, PublicationId, RelativePath, RemoteId, Sha256,
+    ContentId, Key, PublicationId, RelativePath, RemoteId, RepositoryId, Sha256, VersionNumber,
     content::NewContent,
     content_artifact::NewContentArtifact,
     publication::PublishedRow,
     schema::{
-        artifact, artifact_digest, content, content_artifact, published_artifact, remote_artifact,
+        artifact, artifact_digest, content, content_artifact, incomplete_version_content,
+        published_artifact, remote_artifact, repository_content,
     },
     time::Timestamp,
 };
 
 /// Keys per `IN` list (SQLite, at most 32,766 parameters) or array (PostgreSQL).
 pub(crate) const KEYS_PER_QUERY: usize = 1000;
+
+/// Statements written out, for both databases, with parameters `$1`, `$2`, … in any order.
+pub(crate) trait Statements {
+    /// Makes a query of `text`.
+    fn statement(&self, text: &str) -> SqlQuery;
+}
+
+impl Statements for SqliteConnection {
+    /// `$1` is a name to SQLite, numbered by its first appearance; `?1` is a number.
+    fn statement(&self, text: &str) -> SqlQuery {
+        sql_query(text.replace('$', "?"))
+    }
+}
+
+impl Statements for PgConnection {
+    fn statement(&self, text: &str) -> SqlQuery {
+        sql_query(text)
+    }
+}
 
 /// Writes the units whose natural key is new; returns the ids of those written.
 pub(crate) fn insert_content(
@@ -168,6 +190,7 @@ pub(crate) fn upsert_content_artifacts(
     rows: &[&NewContentArtifact],
 ) -> QueryResult<()> {
     use content_artifact::{content_id, relative_path, sha256, table};
+    use diesel::query_dsl::methods::FilterDsl as _;
     match conn {
         Connection::Sqlite(c) => {
             for row in rows {
@@ -219,6 +242,7 @@ pub(crate) fn upsert_remote_artifacts(
     conn: &mut Connection,
     rows: &[RemoteArtifactRow<'_>],
 ) -> QueryResult<()> {
+    use diesel::query_dsl::methods::FilterDsl as _;
     use remote_artifact as t;
     match conn {
         Connection::Sqlite(c) => {
@@ -334,6 +358,104 @@ pub(crate) fn serialize_writers(conn: &mut Connection, table: &'static str) -> Q
         Connection::Sqlite(_) => Ok(()),
         Connection::Postgres(_) => {
             conn.batch_execute(&format!("LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE"))
+        }
+    }
+}
+
+/// Stages units for a version that is being made; units staged before stay staged.
+pub(crate) fn stage_content(
+    conn: &mut Connection,
+    repository: RepositoryId,
+    number: VersionNumber,
+    units: &[ContentId],
+) -> QueryResult<()> {
+    use incomplete_version_content as t;
+    match conn {
+        Connection::Sqlite(c) => {
+            for unit in units {
+                diesel::insert_into(t::table)
+                    .values((
+                        t::repository_id.eq(repository),
+                        t::number.eq(number.0),
+                        t::content_id.eq(unit),
+                    ))
+                    .on_conflict((t::repository_id, t::number, t::content_id))
+                    .do_nothing()
+                    .execute(c)?;
+            }
+        }
+        Connection::Postgres(c) => {
+            sql_query(
+                "INSERT INTO incomplete_version_content (repository_id, number, content_id)
+                 SELECT $1, $2, unit FROM unnest($3) AS unit ON CONFLICT DO NOTHING",
+            )
+            .bind::<Uuid, _>(repository)
+            .bind::<BigInt, _>(number.0)
+            .bind::<Array<Uuid>, _>(units)
+            .execute(c)?;
+        }
+    }
+    Ok(())
+}
+
+/// A file in the latest version that lies below one of `paths` taken as directories, if any: the
+/// path and the file. One index probe each.
+pub(crate) fn file_below(
+    conn: &mut Connection,
+    repository: RepositoryId,
+    paths: &[RelativePath],
+) -> QueryResult<Option<(RelativePath, RelativePath)>> {
+    #[derive(QueryableByName)]
+    struct Found {
+        #[diesel(sql_type = Text)]
+        path: RelativePath,
+        #[diesel(sql_type = Text)]
+        below: RelativePath,
+    }
+    match conn {
+        Connection::Sqlite(c) => {
+            use content_artifact as file;
+            use repository_content as member;
+            for path in paths {
+                // `0` is the character after `/`.
+                let (from, to) = (format!("{path}/"), format!("{path}0"));
+                let below: Option<RelativePath> = file::table
+                    .filter(file::relative_path.ge(from))
+                    .filter(file::relative_path.lt(to))
+                    .filter(exists(
+                        member::table
+                            .filter(member::repository_id.eq(repository))
+                            .filter(member::content_id.eq(file::content_id))
+                            .filter(member::version_removed.is_null()),
+                    ))
+                    .select(file::relative_path)
+                    .first(c)
+                    .optional()?;
+                if let Some(below) = below {
+                    return Ok(Some((path.clone(), below)));
+                }
+            }
+            Ok(None)
+        }
+        Connection::Postgres(c) => {
+            let found: Option<Found> = sql_query(
+                r#"SELECT path, below
+                   FROM unnest($1) AS new (path)
+                   CROSS JOIN LATERAL (
+                       SELECT file.relative_path AS below FROM content_artifact AS file
+                       JOIN repository_content AS member
+                         ON member.repository_id = $2 AND member.content_id = file.content_id
+                         AND member.version_removed IS NULL
+                       WHERE file.relative_path >= new.path COLLATE "C" || '/'
+                         AND file.relative_path < new.path COLLATE "C" || '0'
+                       LIMIT 1) AS found
+                   LIMIT 1"#,
+            )
+            .bind::<Array<Text>, _>(paths)
+            .bind::<Uuid, _>(repository)
+            .get_result(c)
+            .optional()?;
+            Ok(found.map(|found| (found.path, found.below)))
         }
     }
 }

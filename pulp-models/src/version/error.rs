@@ -1,7 +1,7 @@
 //! Why a version cannot be completed, changed or deleted.
 
 use super::VersionNumber;
-use crate::RelativePath;
+use crate::{RelativePath, content::StoredContent};
 
 /// One unit of content, described for a person.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -10,6 +10,16 @@ pub struct Unit {
     pub type_name: String,
     /// The beginning of its metadata.
     pub metadata: String,
+}
+
+impl Unit {
+    /// Longest part of the metadata that is kept, in characters.
+    const SNIPPET: usize = 300;
+
+    pub(super) fn of(unit: StoredContent) -> Self {
+        let metadata = unit.metadata.chars().take(Self::SNIPPET).collect();
+        Self { type_name: unit.type_name, metadata }
+    }
 }
 
 impl std::fmt::Display for Unit {
