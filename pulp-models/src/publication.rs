@@ -28,8 +28,6 @@ pub struct NewPublication {
     pub plugin: String,
     /// The plugin's `PublicationOptions`.
     pub options: Value,
-    /// Whether the version's files are served at their own paths.
-    pub pass_through: bool,
     /// Whether it can be found by its time for good.
     pub checkpoint: bool,
 }
@@ -94,7 +92,7 @@ pub fn create(conn: &mut Connection, new: &NewPublication) -> Result<Publication
         plugin: new.plugin.clone(),
         options: JsonText::write(&new.options, "publication.options")?,
         complete: false,
-        pass_through: new.pass_through,
+        pass_through: false,
         checkpoint: new.checkpoint,
         created: Timestamp::now(),
     };
@@ -123,10 +121,18 @@ pub fn add(
 }
 
 /// Makes a publication visible, from now on. False when it is gone or was completed before.
-pub fn complete(conn: &mut Connection, id: PublicationId) -> Result<bool, DbError> {
+pub fn complete(
+    conn: &mut Connection,
+    id: PublicationId,
+    pass_through: bool,
+) -> Result<bool, DbError> {
     let changed = on!(conn, c => diesel::update(publication::table)
         .filter(publication::id.eq(id).and(publication::complete.eq(false)))
-        .set((publication::complete.eq(true), publication::created.eq(Timestamp::now())))
+        .set((
+            publication::complete.eq(true),
+            publication::pass_through.eq(pass_through),
+            publication::created.eq(Timestamp::now()),
+        ))
         .execute(c))?;
     Ok(changed == 1)
 }

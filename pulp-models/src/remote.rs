@@ -34,6 +34,11 @@ impl Policy {
     /// Every policy.
     pub const ALL: [Self; 3] = [Self::Immediate, Self::OnDemand, Self::Streamed];
 
+    /// Whether a sync leaves the bytes where they are.
+    pub const fn is_deferred(self) -> bool {
+        matches!(self, Self::OnDemand | Self::Streamed)
+    }
+
     /// As in `on_demand`.
     pub const fn name(self) -> &'static str {
         match self {

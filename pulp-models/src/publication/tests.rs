@@ -22,7 +22,6 @@ fn of_version(repository: RepositoryId, number: i64) -> NewPublication {
         version: VersionNumber(number),
         plugin: "file".to_owned(),
         options: serde_json::json!({ "manifest": "PULP_MANIFEST" }),
-        pass_through: true,
         checkpoint: false,
     }
 }
@@ -39,8 +38,8 @@ both_databases! {
             assert_eq!(newest(conn, repository)?, None);
             assert!(!get(conn, id)?.complete);
             let abandoned = create(conn, &of_version(repository, 0))?;
-            assert!(complete(conn, id)?);
-            assert!(!complete(conn, id)?, "it is complete");
+            assert!(complete(conn, id, true)?);
+            assert!(!complete(conn, id, true)?, "it is complete");
             let found = newest(conn, repository)?.expect("complete");
             assert_eq!((found.id, found.pass_through, found.version), (id, true, VersionNumber(0)));
             assert_eq!(found.options, serde_json::json!({ "manifest": "PULP_MANIFEST" }));
@@ -92,7 +91,7 @@ both_databases! {
             let mut ids = Vec::new();
             for number in [1, 2, 2, 3, 1] {
                 let id = create(conn, &of_version(repository, number))?;
-                complete(conn, id)?;
+                complete(conn, id, true)?;
                 ids.push(id);
             }
             let order: Vec<_> = list(conn, repository)?.into_iter().map(|p| p.id).collect();

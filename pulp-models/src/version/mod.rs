@@ -17,6 +17,7 @@ mod files;
 mod listing;
 mod number;
 mod paths;
+mod preview;
 mod staging;
 
 use std::collections::BTreeMap;
@@ -31,6 +32,7 @@ pub use self::{
     files::{Entry, VersionFile, find_file, list_directory},
     listing::{Change, Columns, contains, diff, ids, page},
     number::VersionNumber,
+    preview::preview_version,
     staging::{begin, stage_content},
 };
 use crate::{
