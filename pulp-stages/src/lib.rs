@@ -1,5 +1,9 @@
 //! The verbs of the sync engine: declarative content, stages, downloads, sync, publish, serve.
 
+pub mod installation;
+pub mod options;
+pub mod plugin;
+
 pub mod content;
 pub mod declarative;
 #[doc(hidden)]
@@ -20,6 +24,14 @@ pub mod scope;
 pub mod budget;
 
 pub mod download;
+pub mod stages;
+
+pub mod progress;
+pub mod publish;
+pub mod repository_settings;
+pub mod serve;
+pub mod sync;
+pub mod task;
 
 #[cfg(feature = "testing")]
 pub mod testing;

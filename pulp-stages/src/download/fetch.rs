@@ -22,7 +22,7 @@ pub(super) struct Fetch<'a> {
     inner: &'a Inner,
     request: &'a DownloadRequest,
     condition: Option<&'a Validators>,
-    follow: Option<&'a mut (dyn FnMut(Growing) + Send)>,
+    follow: Option<&'a mut (dyn FnMut(Growing) + Send + Sync)>,
 }
 
 /// What an attempt leaves to the next one on the same URL.
@@ -39,7 +39,7 @@ impl<'a> Fetch<'a> {
         inner: &'a Inner,
         request: &'a DownloadRequest,
         condition: Option<&'a Validators>,
-        follow: Option<&'a mut (dyn FnMut(Growing) + Send)>,
+        follow: Option<&'a mut (dyn FnMut(Growing) + Send + Sync)>,
     ) -> Self {
         Self { inner, request, condition, follow }
     }

@@ -174,7 +174,7 @@ impl Downloader {
     pub async fn fetch_followed(
         &self,
         request: &DownloadRequest,
-        follow: &mut (dyn FnMut(Growing) + Send),
+        follow: &mut (dyn FnMut(Growing) + Send + Sync),
     ) -> Result<Downloaded, DownloadError> {
         match fetch::Fetch::new(&self.inner, request, None, Some(follow)).run().await? {
             IfChanged::Changed(downloaded) => Ok(*downloaded),

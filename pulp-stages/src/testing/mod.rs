@@ -27,9 +27,6 @@ mod proxy;
 mod tls;
 mod upstream;
 
-#[cfg(test)]
-mod tests;
-
 pub use fault::Fault;
 pub use proxy::ForwardProxy;
 pub use tls::{Authority, ClientIdentity};

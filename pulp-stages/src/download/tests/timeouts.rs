@@ -9,7 +9,7 @@ use super::{DownloadRequest, Lab, body, bounded, expected, noise, settings, told
 use crate::testing::{Fault, Upstream};
 
 fn impatient() -> RemoteSettings {
-    RemoteSettings { idle_timeout: Some(Duration::from_millis(300)), ..settings() }
+    RemoteSettings { idle_timeout: Some(Duration::from_millis(150)), ..settings() }
 }
 
 #[tokio::test]
@@ -25,9 +25,9 @@ async fn silence_before_and_inside_the_body_names_the_setting() {
     let head = lab.fetch(&upstream.url("head"), &once, expected(&file)).await;
     let body = lab.fetch(&upstream.url("body"), &once, expected(&file)).await;
     let (head, body) = (head.expect_err("silence"), body.expect_err("silence"));
-    insta::assert_snapshot!(told(&head), @"`http://HOST/head` was silent for 0.3 s after 0 bytes");
+    insta::assert_snapshot!(told(&head), @"`http://HOST/head` was silent for 0.15 s after 0 bytes");
     insta::assert_snapshot!(head.hint().unwrap_or_default(), @"raise `idle_timeout` if the upstream is only slow");
-    insta::assert_snapshot!(told(&body), @"`http://HOST/body` was silent for 0.3 s after 500 bytes");
+    insta::assert_snapshot!(told(&body), @"`http://HOST/body` was silent for 0.15 s after 500 bytes");
 }
 
 #[tokio::test]
@@ -46,10 +46,10 @@ async fn silence_is_tried_again_and_resumed() {
 #[tokio::test]
 async fn a_transfer_may_take_long_if_it_is_never_silent() {
     let (lab, file) = (Lab::new().await, noise(1_000));
-    let drip = Fault::Drip(50, Duration::from_millis(30));
+    let drip = Fault::Drip(100, Duration::from_millis(30));
     let upstream = Upstream::start().await.file("f", file.clone()).fault("f", [drip]);
-    // Twenty pieces take at least 570 ms.
-    let settings = RemoteSettings { idle_timeout: Some(Duration::from_millis(500)), ..settings() };
+    // Ten pieces take at least 270 ms.
+    let settings = RemoteSettings { idle_timeout: Some(Duration::from_millis(250)), ..settings() };
     lab.fetch(&upstream.url("f"), &settings, expected(&file)).await.expect("it came");
     assert_eq!(upstream.requests().len(), 1);
 }

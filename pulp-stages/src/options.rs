@@ -1,0 +1,117 @@
+//! Options that a plugin adds to remotes, repositories and publications.
+//!
+//! One serde struct with clap's `Args` gives the command-line flags, the YAML keys, the stored
+//! JSON and their validation. A struct must accept an empty document (`#[serde(default)]`) and
+//! name its clap arguments as its fields (clap's default), so that an update can touch only the
+//! flags that were given.
+
+use clap::parser::ValueSource;
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Map, Value};
+
+/// What an options struct must be able to do; implemented for everything that can.
+pub trait Options:
+    clap::Args + Serialize + DeserializeOwned + Default + Clone + Send + Sync + 'static
+{
+}
+
+impl<T> Options for T where
+    T: clap::Args + Serialize + DeserializeOwned + Default + Clone + Send + Sync + 'static
+{
+}
+
+/// For plugins that have no options of a kind.
+#[derive(Debug, Clone, Default, clap::Args, Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NoOptions {}
+
+/// Options that cannot be accepted.
+#[derive(Debug, thiserror::Error)]
+#[error("Invalid options: {0}")]
+pub struct OptionsError(String);
+
+impl OptionsError {
+    /// An error with a message of its own.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self(message.into())
+    }
+}
+
+/// Reads stored or hand-written options; missing keys take their defaults, unknown ones are
+/// refused if `T` says so.
+pub fn parse<T: Options>(value: &Value) -> Result<T, OptionsError> {
+    let value = if value.is_null() { Value::Object(Map::new()) } else { value.clone() };
+    serde_json::from_value(value).map_err(|error| OptionsError(error.to_string()))
+}
+
+/// Lays the flags that were really given over `current` and validates the result.
+pub fn overlay<T: Options>(
+    matches: &clap::ArgMatches,
+    current: &Value,
+) -> Result<Value, OptionsError> {
+    let given = T::from_arg_matches(matches).map_err(|error| OptionsError(error.to_string()))?;
+    let mut merged = match current {
+        Value::Object(map) => map.clone(),
+        _ => Map::new(),
+    };
+    if let Value::Object(given) = to_value(&given)? {
+        for (name, value) in given {
+            if was_given(matches, &name) {
+                merged.insert(name, value);
+            }
+        }
+    }
+    to_value(&parse::<T>(&Value::Object(merged))?)
+}
+
+fn was_given(matches: &clap::ArgMatches, name: &str) -> bool {
+    matches!(matches.try_contains_id(name), Ok(true))
+        && matches!(
+            matches.value_source(name),
+            Some(ValueSource::CommandLine | ValueSource::EnvVariable)
+        )
+}
+
+fn to_value<T: Serialize>(options: &T) -> Result<Value, OptionsError> {
+    serde_json::to_value(options).map_err(|error| OptionsError(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Args as _;
+    use serde_json::json;
+
+    use super::*;
+
+    #[derive(Debug, Clone, Default, clap::Args, Serialize, serde::Deserialize)]
+    #[serde(default, deny_unknown_fields)]
+    struct Example {
+        #[arg(long, default_value_t = 3)]
+        depth: u32,
+        #[arg(long = "component")]
+        components: Vec<String>,
+        #[arg(long)]
+        deep: bool,
+    }
+
+    fn update(args: &[&str], current: &Value) -> Result<Value, OptionsError> {
+        let command = Example::augment_args(clap::Command::new("x").no_binary_name(true));
+        overlay::<Example>(&command.get_matches_from(args), current)
+    }
+
+    #[test]
+    fn an_update_touches_only_the_flags_that_were_given() {
+        let current = json!({"depth": 7, "components": ["main"], "deep": true});
+        assert_eq!(update(&[], &current).expect("valid"), current);
+        assert_eq!(
+            update(&["--component", "a", "--component", "b"], &current).expect("valid"),
+            json!({"depth": 7, "components": ["a", "b"], "deep": true})
+        );
+    }
+
+    #[test]
+    fn unknown_keys_are_refused_by_name() {
+        let error = update(&[], &json!({"depht": 1})).expect_err("a typo");
+        assert!(error.to_string().contains("depht"), "{error}");
+    }
+}

@@ -1,0 +1,290 @@
+//! The contract between the framework and a repository type: read this file first.
+//!
+//! A plugin is one type that implements [`Plugin`]. It brings its content type, its options and a
+//! first stage; everything else has a default. The framework brings the rest of the line, mirror
+//! mode, policies, versions, publications, serving, the command line and the tests.
+//!
+//! [`AnyPlugin`] is the object-safe face of the same thing, derived for every plugin; programs
+//! hold plugins as `Arc<dyn AnyPlugin>` in [`Plugins`].
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use async_trait::async_trait;
+use serde_json::Value;
+
+use crate::{
+    content::Content,
+    installation::Installation,
+    line::Line,
+    options::{self, Options, OptionsError},
+    publish::{PublicationWriter, PublishContext, PublishError, PublishRequest, Published},
+    stage::Stage,
+    sync::{SyncContext, SyncError, SyncRequest, SyncSummary, VersionDraft},
+};
+
+/// A repository type.
+#[async_trait]
+pub trait Plugin: Clone + Send + Sync + Sized + 'static {
+    /// The name on the command line and in the database, e.g. `file`. Never changes.
+    const NAME: &'static str;
+    /// What it is for, in a few words, for the command line's help.
+    const ABOUT: &'static str;
+    /// The units that its repositories hold.
+    type Content: Content;
+    /// What it adds to a remote, e.g. the distributions of an apt repository.
+    type RemoteOptions: Options;
+    /// What it adds to a repository.
+    type RepositoryOptions: Options;
+    /// What it adds to a publication.
+    type PublicationOptions: Options;
+
+    /// Asks upstream how it stands and gives the stage that reads the rest.
+    ///
+    /// What is fetched here should be little: the document from which all else follows. Its digest
+    /// is the fingerprint; if it equals that of the last sync and nothing else changed (URL,
+    /// options, policy), the stage is dropped and the sync ends with no new version.
+    async fn first_stage(
+        &self,
+        context: &SyncContext<Self>,
+    ) -> Result<FirstStage<Self::Content>, SyncError>;
+
+    /// Edits the line that follows the first stage.
+    fn pipeline(
+        &self,
+        line: Line<Self::Content>,
+        _context: &SyncContext<Self>,
+    ) -> Line<Self::Content> {
+        line
+    }
+
+    /// Has the last word on a version before it becomes visible. Two units at one path, and a file
+    /// where another unit needs a folder, are refused unless the draft is told otherwise.
+    async fn finalize_version(&self, _draft: &VersionDraft) -> Result<(), SyncError> {
+        Ok(())
+    }
+
+    /// Writes a publication; the default passes the version's own paths through.
+    async fn publish(
+        &self,
+        _context: &PublishContext<Self>,
+        writer: &mut PublicationWriter,
+    ) -> Result<(), PublishError> {
+        writer.pass_through();
+        Ok(())
+    }
+
+    /// Web routes of its own, beside `/pulp/content/`.
+    fn routes(&self, _installation: &crate::serve::ContentApp) -> axum::Router {
+        axum::Router::new()
+    }
+
+    /// Subcommands of its own below `pulp NAME`.
+    fn commands(&self) -> Vec<clap::Command> {
+        Vec::new()
+    }
+
+    /// Runs one of [`Plugin::commands`]; the value is printed.
+    async fn run_command(
+        &self,
+        _installation: &Installation,
+        name: &str,
+        _matches: &clap::ArgMatches,
+    ) -> Result<Value, CommandError> {
+        Err(CommandError::new(format!("Unknown command `{name}`")))
+    }
+}
+
+/// What [`Plugin::first_stage`] found upstream.
+pub struct FirstStage<C: Content> {
+    /// Names upstream's state; `None` if it cannot be told without reading everything.
+    pub fingerprint: Option<pulp_models::Key>,
+    /// Emits the content.
+    pub stage: Box<dyn Stage<C>>,
+}
+
+/// A plugin command that failed: the message, an optional hint, the cause.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct CommandError {
+    message: String,
+    /// What the user can do about it.
+    pub hint: Option<String>,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl CommandError {
+    /// An error with nothing but a message.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), hint: None, source: None }
+    }
+
+    /// Adds the cause.
+    #[must_use]
+    pub fn caused_by(
+        mut self,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// Adds advice.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+/// Which of a plugin's three option structs is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OptionKind {
+    /// [`Plugin::RemoteOptions`].
+    Remote,
+    /// [`Plugin::RepositoryOptions`].
+    Repository,
+    /// [`Plugin::PublicationOptions`].
+    Publication,
+}
+
+/// The object-safe face of a [`Plugin`], implemented for every one.
+#[async_trait]
+pub trait AnyPlugin: Send + Sync + 'static {
+    /// [`Plugin::NAME`].
+    fn name(&self) -> &'static str;
+    /// [`Plugin::ABOUT`].
+    fn about(&self) -> &'static str;
+    /// Adds the flags of a kind of options to a command.
+    fn augment(&self, kind: OptionKind, command: clap::Command) -> clap::Command;
+    /// Lays the flags that were given over `current`.
+    fn overlay(
+        &self,
+        kind: OptionKind,
+        matches: &clap::ArgMatches,
+        current: &Value,
+    ) -> Result<Value, OptionsError>;
+    /// Validates hand-written options and fills in the defaults.
+    fn normalize(&self, kind: OptionKind, value: &Value) -> Result<Value, OptionsError>;
+    /// Synchronises a repository.
+    async fn sync(
+        &self,
+        installation: &Installation,
+        request: SyncRequest,
+    ) -> Result<SyncSummary, SyncError>;
+    /// Publishes a repository version.
+    async fn publish(
+        &self,
+        installation: &Installation,
+        request: PublishRequest,
+    ) -> Result<Published, PublishError>;
+    /// [`Plugin::routes`].
+    fn routes(&self, app: &crate::serve::ContentApp) -> axum::Router;
+    /// [`Plugin::commands`].
+    fn commands(&self) -> Vec<clap::Command>;
+    /// [`Plugin::run_command`].
+    async fn run_command(
+        &self,
+        installation: &Installation,
+        name: &str,
+        matches: &clap::ArgMatches,
+    ) -> Result<Value, CommandError>;
+}
+
+#[async_trait]
+impl<P: Plugin> AnyPlugin for P {
+    fn name(&self) -> &'static str {
+        P::NAME
+    }
+
+    fn about(&self) -> &'static str {
+        P::ABOUT
+    }
+
+    fn augment(&self, kind: OptionKind, command: clap::Command) -> clap::Command {
+        use clap::Args as _;
+        match kind {
+            OptionKind::Remote => P::RemoteOptions::augment_args(command),
+            OptionKind::Repository => P::RepositoryOptions::augment_args(command),
+            OptionKind::Publication => P::PublicationOptions::augment_args(command),
+        }
+    }
+
+    fn overlay(
+        &self,
+        kind: OptionKind,
+        matches: &clap::ArgMatches,
+        current: &Value,
+    ) -> Result<Value, OptionsError> {
+        match kind {
+            OptionKind::Remote => options::overlay::<P::RemoteOptions>(matches, current),
+            OptionKind::Repository => options::overlay::<P::RepositoryOptions>(matches, current),
+            OptionKind::Publication => options::overlay::<P::PublicationOptions>(matches, current),
+        }
+    }
+
+    fn normalize(&self, kind: OptionKind, value: &Value) -> Result<Value, OptionsError> {
+        fn through<T: Options>(value: &Value) -> Result<Value, OptionsError> {
+            let options = options::parse::<T>(value)?;
+            serde_json::to_value(options).map_err(|error| OptionsError::new(error.to_string()))
+        }
+        match kind {
+            OptionKind::Remote => through::<P::RemoteOptions>(value),
+            OptionKind::Repository => through::<P::RepositoryOptions>(value),
+            OptionKind::Publication => through::<P::PublicationOptions>(value),
+        }
+    }
+
+    async fn sync(
+        &self,
+        installation: &Installation,
+        request: SyncRequest,
+    ) -> Result<SyncSummary, SyncError> {
+        crate::sync::synchronize(self, installation, request).await
+    }
+
+    async fn publish(
+        &self,
+        installation: &Installation,
+        request: PublishRequest,
+    ) -> Result<Published, PublishError> {
+        crate::publish::publish(self, installation, request).await
+    }
+
+    fn routes(&self, app: &crate::serve::ContentApp) -> axum::Router {
+        Plugin::routes(self, app)
+    }
+
+    fn commands(&self) -> Vec<clap::Command> {
+        Plugin::commands(self)
+    }
+
+    async fn run_command(
+        &self,
+        installation: &Installation,
+        name: &str,
+        matches: &clap::ArgMatches,
+    ) -> Result<Value, CommandError> {
+        Plugin::run_command(self, installation, name, matches).await
+    }
+}
+
+/// The plugins that a program was composed of, by name.
+#[derive(Clone, Default)]
+pub struct Plugins(BTreeMap<&'static str, Arc<dyn AnyPlugin>>);
+
+impl Plugins {
+    /// Adds a plugin; a second one of the same name replaces the first.
+    pub fn add(&mut self, plugin: impl Plugin) {
+        self.0.insert(plugin.name(), Arc::new(plugin));
+    }
+
+    /// The plugin called `name`.
+    pub fn get(&self, name: &str) -> Option<&Arc<dyn AnyPlugin>> {
+        self.0.get(name)
+    }
+
+    /// All of them, by name.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<dyn AnyPlugin>> {
+        self.0.values()
+    }
+}

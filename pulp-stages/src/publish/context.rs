@@ -1,0 +1,130 @@
+//! What a plugin's publisher has at hand, and how it reads a version's content.
+
+use std::sync::Arc;
+
+use pulp_models::{
+    ContentId,
+    content_artifact::{self, ContentArtifact},
+    repository::Repository,
+    version::{self, Columns, Version},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{PublishError, PublishRequest};
+use crate::{
+    content::Content,
+    installation::Installation,
+    plugin::Plugin,
+    progress::{Counter, Progress},
+    sync::Warnings,
+    task::TaskHandle,
+};
+
+/// The services and the settings of one publication.
+pub struct PublishContext<P: Plugin> {
+    /// Database and artifact store.
+    pub installation: Installation,
+    /// The repository.
+    pub repository: Repository,
+    /// The version that is published.
+    pub version: Version,
+    /// The plugin's options.
+    pub options: P::PublicationOptions,
+    /// Counters for people to watch.
+    pub progress: Progress,
+    /// What was left out or looked wrong without stopping it.
+    pub warnings: Warnings,
+    /// Fires when it is to end early.
+    pub cancel: CancellationToken,
+}
+
+impl<P: Plugin> PublishContext<P> {
+    pub(super) fn new(
+        installation: &Installation,
+        request: &PublishRequest,
+        task: &TaskHandle,
+        version: Version,
+        options: P::PublicationOptions,
+    ) -> Self {
+        Self {
+            installation: installation.clone(),
+            repository: task.repository.clone(),
+            version,
+            options,
+            progress: task.progress.clone(),
+            warnings: Warnings::new(Arc::clone(&request.reporter)),
+            cancel: task.cancel.clone(),
+        }
+    }
+
+    /// The version's content, in order of its ids, a page at a time.
+    pub fn contents(&self) -> Contents<'_, P> {
+        let counter = self.progress.counter("publish.reading.content", "Reading Content");
+        counter.set_total(self.version.counts.total());
+        Contents { context: self, after: None, ended: false, counter }
+    }
+
+    /// Notes something that does not stop it but that a person should know.
+    pub fn warn(&self, message: impl Into<String>) {
+        self.warnings.add(message);
+    }
+}
+
+/// A unit of the version with its artifacts.
+#[derive(Debug)]
+pub struct PublishedUnit<C> {
+    /// Its row.
+    pub id: ContentId,
+    /// The content.
+    pub content: C,
+    /// Its artifacts, stored or on demand.
+    pub artifacts: Vec<ContentArtifact>,
+}
+
+/// Units of one page.
+const PAGE: u32 = 2000;
+
+/// Pages of a version's content; see [`PublishContext::contents`].
+pub struct Contents<'a, P: Plugin> {
+    context: &'a PublishContext<P>,
+    after: Option<ContentId>,
+    ended: bool,
+    counter: Counter,
+}
+
+impl<P: Plugin> Contents<'_, P> {
+    /// The next page, never empty; `None` after the last.
+    pub async fn next_page(
+        &mut self,
+    ) -> Result<Option<Vec<PublishedUnit<P::Content>>>, PublishError> {
+        if self.ended {
+            return Ok(None);
+        }
+        if self.context.cancel.is_cancelled() {
+            return Err(PublishError::Cancelled);
+        }
+        let (repository, number) = (self.context.repository.id, self.context.version.number);
+        let after = self.after;
+        let db = &self.context.installation.db;
+        let (stored, mut artifacts) = db
+            .read(move |connection| {
+                let stored =
+                    version::page(connection, repository, number, None, Columns::All, after, PAGE)?;
+                let ids: Vec<ContentId> = stored.iter().map(|unit| unit.id).collect();
+                let artifacts = content_artifact::load(connection, &ids)?;
+                Ok((stored, artifacts))
+            })
+            .await?;
+        self.ended = stored.len() < PAGE as usize;
+        self.after = stored.last().map(|unit| unit.id);
+        self.counter.add(stored.len() as u64);
+        let units = stored.into_iter().map(|stored| {
+            let id = stored.id;
+            let content = P::Content::load(stored)
+                .map_err(|error| PublishError::Content(id.to_string(), error))?;
+            Ok(PublishedUnit { id, content, artifacts: artifacts.remove(&id).unwrap_or_default() })
+        });
+        let units = units.collect::<Result<Vec<_>, PublishError>>()?;
+        Ok((!units.is_empty()).then_some(units))
+    }
+}

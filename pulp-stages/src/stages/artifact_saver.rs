@@ -1,0 +1,74 @@
+//! Stage 4: writes downloaded bytes into the store, a batch at a time.
+//!
+//! The store makes a batch durable before this stage writes the rows that name it. Afterwards the
+//! units give their budget permits back.
+
+use async_trait::async_trait;
+use pulp_models::{
+    artifact::{self, NewArtifact},
+    db::Db,
+    store::{ArtifactStore, Saved},
+};
+
+use super::BATCH;
+use crate::{
+    content::Content,
+    inbox::Inbox,
+    outbox::Outbox,
+    stage::{Stage, StageError},
+};
+
+/// Saves downloaded artifacts; see the module.
+pub struct ArtifactSaver {
+    db: Db,
+    store: ArtifactStore,
+}
+
+impl ArtifactSaver {
+    /// Saves bytes into `store` and their rows into `db`.
+    pub fn new(db: Db, store: ArtifactStore) -> Self {
+        Self { db, store }
+    }
+}
+
+#[async_trait]
+impl<C: Content> Stage<C> for ArtifactSaver {
+    fn name(&self) -> &'static str {
+        "ArtifactSaver"
+    }
+
+    async fn run(self: Box<Self>, input: Inbox<C>, output: Outbox<C>) -> Result<(), StageError> {
+        let mut batches = input.batches(BATCH);
+        while let Some(mut batch) = batches.next().await {
+            let mut places = Vec::new();
+            let mut bodies = Vec::new();
+            for (at, unit) in batch.iter_mut().enumerate() {
+                for (inside, artifact) in unit.artifacts.iter_mut().enumerate() {
+                    if let Some(body) = artifact.take_downloaded() {
+                        places.push((at, inside));
+                        bodies.push(body);
+                    }
+                }
+            }
+            if !bodies.is_empty() {
+                let saved = self.store.save(bodies).await?;
+                let rows: Vec<NewArtifact> = saved.iter().map(row).collect();
+                self.db
+                    .write(move |connection| artifact::insert_artifacts(connection, &rows))
+                    .await?;
+                for ((at, inside), saved) in places.into_iter().zip(saved) {
+                    batch[at].artifacts[inside].set_saved(saved);
+                }
+            }
+            for unit in &mut batch {
+                unit.release();
+            }
+            output.put_all(batch).await?;
+        }
+        Ok(())
+    }
+}
+
+fn row(saved: &Saved) -> NewArtifact {
+    NewArtifact { sha256: saved.sha256, size: saved.size, digests: saved.digests.clone() }
+}

@@ -1,0 +1,44 @@
+//! Stage 8: puts every unit into the version that is being made.
+
+use async_trait::async_trait;
+
+use super::BATCH;
+use crate::{
+    content::Content,
+    inbox::Inbox,
+    outbox::Outbox,
+    progress::Counter,
+    stage::{Stage, StageError},
+    sync::VersionDraft,
+};
+
+/// Associates content; see the module.
+pub struct ContentAssociation {
+    draft: VersionDraft,
+    counter: Counter,
+}
+
+impl ContentAssociation {
+    /// Associates with `draft` and counts what it associates.
+    pub fn new(draft: VersionDraft, counter: Counter) -> Self {
+        Self { draft, counter }
+    }
+}
+
+#[async_trait]
+impl<C: Content> Stage<C> for ContentAssociation {
+    fn name(&self) -> &'static str {
+        "ContentAssociation"
+    }
+
+    async fn run(self: Box<Self>, input: Inbox<C>, output: Outbox<C>) -> Result<(), StageError> {
+        let mut batches = input.batches(BATCH);
+        while let Some(batch) = batches.next().await {
+            let ids = batch.iter().filter_map(|unit| unit.id()).collect();
+            self.draft.associate(ids).await?;
+            self.counter.add(batch.len() as u64);
+            output.put_all(batch).await?;
+        }
+        Ok(())
+    }
+}

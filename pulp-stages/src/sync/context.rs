@@ -1,0 +1,142 @@
+//! What a plugin's first stage has at hand.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use pulp_models::{
+    Expected, RemoteUrl,
+    remote::{Policy, Remote},
+    repository::Repository,
+    store::Verified,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{SyncError, SyncRequest};
+use crate::{
+    download::{DownloadRequest, Downloader},
+    installation::Installation,
+    options,
+    plugin::Plugin,
+    progress::{Progress, Reporter},
+    repository_settings::RepositorySettings,
+    task::TaskHandle,
+};
+
+/// The services and the settings of one sync.
+pub struct SyncContext<P: Plugin> {
+    /// Database and artifact store.
+    pub installation: Installation,
+    /// The repository as it is before the sync.
+    pub repository: Repository,
+    /// Where the content comes from.
+    pub remote: Remote,
+    /// What the plugin added to the remote.
+    pub options: P::RemoteOptions,
+    /// What the plugin added to the repository.
+    pub repository_options: P::RepositoryOptions,
+    /// When artifacts are fetched. Metadata is always fetched at once.
+    pub policy: Policy,
+    /// Whether units that upstream no longer has leave the repository.
+    pub mirror: bool,
+    /// Reaches the remote, within its limits. Cheap to clone.
+    pub downloads: Downloader,
+    /// Counters for people to watch.
+    pub progress: Progress,
+    /// What was left out or looked wrong without stopping the sync.
+    pub warnings: Warnings,
+    /// Fires when the sync is to end early; long waits outside of downloads should watch it.
+    pub cancel: CancellationToken,
+}
+
+impl<P: Plugin> SyncContext<P> {
+    pub(super) fn new(
+        installation: &Installation,
+        request: &SyncRequest,
+        task: &TaskHandle,
+    ) -> Result<Self, SyncError> {
+        let (remote, repository) = (request.remote.clone(), task.repository.clone());
+        let settings = RepositorySettings::of(&repository)?;
+        // A dry run fetches metadata only.
+        let policy = if request.dry_run { Policy::OnDemand } else { remote.policy };
+        Ok(Self {
+            downloads: Downloader::new(&remote.url, &remote.settings, installation.store.clone())?,
+            options: options::parse(&remote.options)?,
+            repository_options: options::parse(&settings.options)?,
+            installation: installation.clone(),
+            repository,
+            remote,
+            policy,
+            mirror: request.mirror,
+            progress: task.progress.clone(),
+            warnings: Warnings::new(Arc::clone(&request.reporter)),
+            cancel: task.cancel.clone(),
+        })
+    }
+
+    /// Fetches a document of which nothing is known, such as the one from which all else follows.
+    pub async fn fetch_document(&self, url: &RemoteUrl) -> Result<Verified, SyncError> {
+        self.fetch_expected(url, Expected::default()).await
+    }
+
+    /// Fetches a document and checks it against what is known of it.
+    pub async fn fetch_expected(
+        &self,
+        url: &RemoteUrl,
+        expected: Expected,
+    ) -> Result<Verified, SyncError> {
+        let counter =
+            self.progress.counter("sync.downloading.metadata", "Downloading Metadata Files");
+        let request = DownloadRequest::new(url.clone()).expecting(expected);
+        let downloaded = self.downloads.fetch(&request).await?;
+        counter.add(1);
+        Ok(downloaded.verified)
+    }
+
+    /// Notes something that does not stop the sync but that a person should know.
+    pub fn warn(&self, message: impl Into<String>) {
+        self.warnings.add(message);
+    }
+}
+
+/// Warnings of one sync: shown at once, and kept (up to a limit) for the summary. Cheap to clone.
+#[derive(Clone)]
+pub struct Warnings {
+    reporter: Arc<dyn Reporter>,
+    kept: Arc<Mutex<Kept>>,
+}
+
+#[derive(Default)]
+struct Kept {
+    messages: Vec<String>,
+    dropped: u64,
+}
+
+impl Warnings {
+    /// Warnings beyond this many are only counted.
+    pub const LIMIT: usize = 100;
+
+    pub(crate) fn new(reporter: Arc<dyn Reporter>) -> Self {
+        Self { reporter, kept: Arc::default() }
+    }
+
+    /// Adds one.
+    pub fn add(&self, message: impl Into<String>) {
+        let message = message.into();
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.messages.len() < Self::LIMIT {
+            self.reporter.warning(&message);
+            kept.messages.push(message);
+        } else {
+            kept.dropped += 1;
+        }
+    }
+
+    /// All that was kept, and how many more there were.
+    pub(crate) fn taken(&self) -> Vec<String> {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut messages = std::mem::take(&mut kept.messages);
+        if kept.dropped > 0 {
+            messages.push(format!("{} more warnings are not shown", kept.dropped));
+        }
+        messages
+    }
+}
