@@ -4,6 +4,10 @@
 //! Metalink or a checksum list. [`upstream_format`] tells which, one parser per format turns it
 //! into [`entry::Entry`] values, and the framework does the rest.
 
+pub mod content;
+pub mod options;
+mod plugin;
+
 pub mod checksums;
 pub mod distinct;
 pub mod entry;
@@ -12,8 +16,12 @@ pub mod manifest;
 pub mod metalink;
 pub mod upstream_format;
 
+mod first_stage;
+mod publisher;
+
 #[cfg(test)]
 mod testing;
 
 pub use entry::{Entry, ParseError, Place, Problem};
+pub use plugin::File;
 pub use upstream_format::{UpstreamFormat, entries};

@@ -1,0 +1,106 @@
+//! The first stage: from upstream's list to one unit per file.
+//!
+//! The list is fetched whole before the line starts (its digest tells whether anything changed) and
+//! then parsed in chunks on the blocking pool, so that what is in memory does not grow with the
+//! number of files beyond the list itself.
+
+use std::io::{BufReader, Read};
+
+use async_trait::async_trait;
+use pulp_models::{Key, RemoteId, store::Verified};
+use pulp_stages::{
+    declarative::{DeclarativeArtifact, DeclarativeContent},
+    inbox::Inbox,
+    outbox::Outbox,
+    progress::Counter,
+    stage::{Stage, StageError},
+    sync::{SyncContext, SyncError},
+};
+
+use crate::{
+    File,
+    content::FileContent,
+    entry::{Entry, ParseError},
+    upstream_format::{self, UpstreamFormat},
+};
+
+/// Entries that are parsed in one hop to the blocking pool.
+const CHUNK: usize = 1000;
+
+/// Reads a list of files; see the module.
+pub(crate) struct ReadList {
+    entries: Box<dyn Iterator<Item = Result<Entry, ParseError>> + Send>,
+    remote: RemoteId,
+    deferred: bool,
+    parsed: Counter,
+}
+
+impl ReadList {
+    /// Prepares to read `list`, which was fetched from the remote's URL.
+    pub(crate) fn new(list: &Verified, context: &SyncContext<File>) -> Result<Self, SyncError> {
+        let url = &context.remote.url;
+        let format = match context.options.format {
+            Some(format) => format,
+            None => {
+                let mut beginning = Vec::new();
+                list.reader()
+                    .take(UpstreamFormat::BEGINNING as u64)
+                    .read_to_end(&mut beginning)
+                    .map_err(|error| SyncError::upstream(url, error))?;
+                UpstreamFormat::detect(url, &beginning)
+                    .map_err(|error| SyncError::upstream(url, error))?
+            }
+        };
+        let entries = upstream_format::entries(format, None, url, BufReader::new(list.reader()));
+        Ok(Self {
+            entries,
+            remote: context.remote.id,
+            deferred: context.policy.is_deferred(),
+            parsed: context.progress.counter("sync.parsing.metadata", "Parsing Metadata"),
+        })
+    }
+
+    fn unit(&self, entry: Entry) -> Result<DeclarativeContent<FileContent>, StageError> {
+        let content = FileContent::new(entry.relative_path.clone(), &entry.expected);
+        // What no digest proves cannot be fetched later: nobody could tell whether it is the same.
+        let deferred = self.deferred && entry.expected.digests.is_trusted();
+        let artifact = DeclarativeArtifact::new(entry.relative_path, entry.urls, entry.expected)?
+            .remote(self.remote)
+            .deferred(deferred);
+        Ok(DeclarativeContent::new(content, vec![artifact]))
+    }
+}
+
+/// Names upstream's state by the digest of its list.
+pub(crate) fn fingerprint(list: &Verified) -> Key {
+    Key::of(FileContent::TYPE).field(list.sha256().0).finish()
+}
+
+#[async_trait]
+impl Stage<FileContent> for ReadList {
+    fn name(&self) -> &'static str {
+        "ReadList"
+    }
+
+    async fn run(
+        mut self: Box<Self>,
+        _input: Inbox<FileContent>,
+        output: Outbox<FileContent>,
+    ) -> Result<(), StageError> {
+        loop {
+            let (stage, chunk) = tokio::task::spawn_blocking(move || {
+                let chunk = self.entries.by_ref().take(CHUNK).collect::<Result<Vec<_>, _>>();
+                (self, chunk)
+            })
+            .await?;
+            self = stage;
+            let chunk = chunk?;
+            if chunk.is_empty() {
+                return Ok(());
+            }
+            self.parsed.add(chunk.len() as u64);
+            let units = chunk.into_iter().map(|entry| self.unit(entry));
+            output.put_all(units.collect::<Result<_, _>>()?).await?;
+        }
+    }
+}

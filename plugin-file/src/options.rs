@@ -1,0 +1,30 @@
+//! What file repositories add to the framework's options.
+
+use clap::Args;
+use pulp_models::RelativePath;
+use serde::{Deserialize, Serialize};
+
+use crate::upstream_format::UpstreamFormat;
+
+/// Options of a remote.
+#[derive(Debug, Clone, Default, Args, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FileRemoteOptions {
+    /// Format of upstream's list [default: told by its name, then by its content]
+    #[arg(long, value_enum)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub format: Option<UpstreamFormat>,
+}
+
+/// Options of a publication.
+#[derive(Debug, Clone, Default, Args, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FilePublicationOptions {
+    /// Path of the manifest in the publication [default: PULP_MANIFEST]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub manifest: Option<RelativePath>,
+    /// Publish no manifest
+    #[arg(long, conflicts_with = "manifest")]
+    pub no_manifest: bool,
+}

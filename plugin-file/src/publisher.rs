@@ -1,0 +1,59 @@
+//! Publications: the version's own files, and the manifest that lists them.
+
+use pulp_models::{RelativePath, content_artifact::ContentArtifact};
+use pulp_stages::publish::{PublicationWriter, PublishContext, PublishError};
+
+use crate::{
+    File,
+    content::FileContent,
+    manifest::{self, MANIFEST_NAME},
+};
+
+/// Passes the files through and writes the manifest.
+pub(crate) async fn publish(
+    context: &PublishContext<File>,
+    writer: &mut PublicationWriter,
+) -> Result<(), PublishError> {
+    writer.pass_through();
+    if context.options.no_manifest {
+        return Ok(());
+    }
+    let name = match &context.options.manifest {
+        Some(name) => name.clone(),
+        None => RelativePath::new(MANIFEST_NAME)
+            .map_err(|error| PublishError::plugin(error.to_string()))?,
+    };
+    let mut lines = Vec::new();
+    let mut unknown = 0_u64;
+    let mut units = context.contents();
+    while let Some(page) = units.next_page().await? {
+        for unit in &page {
+            match listed(&unit.content, unit.artifacts.first()) {
+                Some((sha256, size)) => {
+                    let line =
+                        manifest::write_line(&mut lines, &unit.content.relative_path, sha256, size);
+                    if let Err(error) = line {
+                        context.warn(format!("Left out of the manifest: {error}"));
+                    }
+                }
+                None => unknown += 1,
+            }
+        }
+    }
+    if unknown > 0 {
+        context.warn(format!(
+            "{unknown} files are not in `{name}`: their SHA-256 or size is not known until they \
+             are downloaded"
+        ));
+    }
+    writer.metadata(name, lines.into()).await
+}
+
+/// SHA-256 and size: from the stored bytes, or else from what upstream says.
+fn listed(
+    content: &FileContent,
+    artifact: Option<&ContentArtifact>,
+) -> Option<(pulp_models::Sha256, u64)> {
+    let stored = artifact.and_then(|artifact| Some((artifact.artifact?, artifact.size?)));
+    stored.or_else(|| Some((content.sha256()?, content.size?)))
+}
