@@ -1,1 +1,26 @@
-//! Composition of the sync engine into the program `pulp`.
+//! Composition of the sync engine into a program: plugins, command line, settings, output.
+//!
+//! A program is one line (this is all of `main.rs`, and a third party writes the same with its own
+//! plugin beside or instead of ours):
+//!
+//! ```no_run
+//! # use std::process::ExitCode;
+//! fn main() -> ExitCode {
+//!     pulp::Application::new().plugin(plugin_file::File).run()
+//! }
+//! ```
+//!
+//! What the program can do lives in the crates below. Here is only what a person at a terminal
+//! needs: words, flags, bars, exit codes.
+
+mod application;
+mod bars;
+mod commands;
+mod declaration;
+mod failure;
+mod operations;
+mod printer;
+mod remote_flags;
+mod settings;
+
+pub use application::Application;

@@ -1,2 +1,7 @@
-//! The program `pulp`.
-fn main() {}
+//! The program `pulp`: the three reference plugins, composed.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    pulp::Application::new().plugin(plugin_file::File).run()
+}

@@ -1,0 +1,128 @@
+//! The program from its first to its last moment: parse, settings, logging, run, report, exit.
+
+use std::process::ExitCode;
+
+use clap::ArgMatches;
+use pulp_models::db::DatabaseUrl;
+use pulp_stages::{
+    installation::Installation,
+    plugin::{Plugin, Plugins},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    commands,
+    failure::{CommandResult, Exit, Failure},
+    printer::Printer,
+    settings::Settings,
+};
+
+/// A program made of plugins; see the [crate](crate).
+#[derive(Clone, Default)]
+pub struct Application {
+    plugins: Plugins,
+}
+
+impl Application {
+    /// A program without any plugin yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a repository type.
+    #[must_use]
+    pub fn plugin(mut self, plugin: impl Plugin) -> Self {
+        self.plugins.add(plugin);
+        self
+    }
+
+    /// Runs the command line of this process and says how it went.
+    pub fn run(self) -> ExitCode {
+        let matches = commands::tree(&self.plugins).get_matches();
+        let printer = Printer::new(matches.get_flag("json"), matches.get_flag("quiet"));
+        match self.run_matches(&matches, printer) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(failure) => {
+                printer.failure(&failure.error, failure.hint.as_deref());
+                failure.exit.into()
+            }
+        }
+    }
+
+    fn run_matches(self, matches: &ArgMatches, printer: Printer) -> CommandResult {
+        let settings = Settings::load(matches).map_err(|error| Failure {
+            error,
+            hint: None,
+            exit: Exit::Usage,
+        })?;
+        start_logging(&settings.log)?;
+        // A second installed provider (by a test, by a plugin) serves as well.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        let result = runtime.block_on(async {
+            let session = Session {
+                plugins: self.plugins,
+                settings,
+                printer,
+                interrupt: interrupt_on_signals()?,
+            };
+            commands::run(&session, matches).await
+        });
+        // Work on the blocking pool was joined by whoever began it; what is left may not hold us up.
+        runtime.shutdown_background();
+        result
+    }
+}
+
+/// What every command has at hand.
+pub(crate) struct Session {
+    pub(crate) plugins: Plugins,
+    pub(crate) settings: Settings,
+    pub(crate) printer: Printer,
+    /// Fires on the first SIGINT or SIGTERM.
+    pub(crate) interrupt: CancellationToken,
+}
+
+impl Session {
+    /// Opens the installation that the settings name.
+    pub(crate) async fn installation(&self) -> CommandResult<Installation> {
+        let database = match &self.settings.database_url {
+            Some(url) => Some(url.parse::<DatabaseUrl>().map_err(|error| {
+                Failure::from(anyhow::Error::new(error))
+                    .exit(Exit::Usage)
+                    .hint("write it as postgres://user@host/name or sqlite:///path/to/file")
+            })?),
+            None => None,
+        };
+        Ok(Installation::open(&self.settings.home, database.as_ref()).await?)
+    }
+}
+
+fn start_logging(filter: &str) -> CommandResult {
+    let filter = tracing_subscriber::EnvFilter::try_new(filter)
+        .map_err(|error| Failure::usage(format!("Invalid log filter `{filter}`: {error}")))?;
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    Ok(())
+}
+
+/// The first signal asks for an orderly end; the second ends the process at once.
+fn interrupt_on_signals() -> CommandResult<CancellationToken> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let token = CancellationToken::new();
+    let fired = token.clone();
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::spawn(async move {
+        let mut next = async || {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+        };
+        next().await;
+        fired.cancel();
+        next().await;
+        std::process::exit(Exit::Interrupted as i32);
+    });
+    Ok(token)
+}

@@ -1,0 +1,1 @@
+//! `pulp orphan cleanup`, `pulp check`: keeping an installation tidy and sound.

@@ -1,0 +1,150 @@
+//! `pulp mirror PLUGIN URL`: everything between an upstream and a served copy, in one command.
+
+use clap::{Arg, ArgMatches, Args as _, Command, FromArgMatches as _, value_parser};
+use pulp_models::RemoteUrl;
+use pulp_stages::{
+    installation::Installation,
+    plugin::{AnyPlugin, OptionKind, Plugins},
+    sync::SyncSummary,
+};
+use serde::Serialize;
+
+use super::flags;
+use crate::{
+    application::Session,
+    commands::subcommand,
+    declaration::{Declaration, find_plugin},
+    failure::{CommandResult, Failure},
+    operations::{self, SyncFlags},
+    remote_flags::RemoteFlags,
+};
+
+/// The command, with a subcommand per plugin.
+pub(super) fn describe(plugins: &Plugins) -> Command {
+    Command::new("mirror")
+        .about("Mirror an upstream: create or update everything, sync, publish, serve-ready")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommands(plugins.iter().map(|plugin| describe_plugin(&**plugin)))
+}
+
+fn describe_plugin(plugin: &dyn AnyPlugin) -> Command {
+    let command = Command::new(plugin.name())
+        .about(plugin.about())
+        .arg(
+            Arg::new("url")
+                .required(true)
+                .value_name("URL")
+                .value_parser(value_parser!(RemoteUrl))
+                .help("Where upstream is"),
+        )
+        .arg(
+            Arg::new("name")
+                .long("name")
+                .value_name("NAME")
+                .value_parser(flags::parse_name)
+                .help("Name of the repository, and where it is served [default: from the URL]"),
+        )
+        .arg(
+            Arg::new("policy")
+                .long("policy")
+                .value_name("POLICY")
+                .value_parser(["immediate", "on_demand", "streamed"])
+                .help("When files are fetched [default: immediate]"),
+        )
+        .arg(flags::switch("mirror", "Remove what upstream no longer has"))
+        .arg(
+            Arg::new("retain-versions")
+                .long("retain-versions")
+                .value_name("N")
+                .value_parser(value_parser!(u32).range(1..))
+                .help("Keep the newest N versions [default: all]"),
+        );
+    let command = SyncFlags::augment_args(command);
+    let command = RemoteFlags::augment_args(command);
+    let command = command.next_help_heading("Options of this repository type");
+    let command = plugin.augment(OptionKind::Remote, command);
+    let command = plugin.augment(OptionKind::Repository, command);
+    plugin.augment(OptionKind::Publication, command)
+}
+
+/// The result; scripts rely on its names.
+#[derive(Serialize)]
+struct Mirrored {
+    #[serde(flatten)]
+    summary: SyncSummary,
+    /// Where the repository is served, below the server's address.
+    served_at: String,
+}
+
+pub(super) async fn run(session: &Session, matches: &ArgMatches) -> CommandResult {
+    let (plugin, matches) = subcommand(matches)?;
+    let plugin = find_plugin(&session.plugins, plugin)?;
+    let installation = session.installation().await?;
+    let declaration = declaration(&installation, &**plugin, matches).await?;
+    operations::declare(&installation, &declaration, false).await?;
+    let flags =
+        SyncFlags::from_arg_matches(matches).map_err(|error| Failure::usage(error.to_string()))?;
+    let repository =
+        operations::find_repository(&installation, Some(plugin.name()), &declaration.name).await?;
+    let summary =
+        operations::synchronize(session, &installation, repository, None, None, &flags).await?;
+    let served_at = format!("/pulp/content/{}/", declaration.base_path()?);
+    let mirrored = Mirrored { summary, served_at };
+    session.printer.result(&mirrored, describe_result)?;
+    Ok(())
+}
+
+/// The flags, laid over what an earlier `mirror` of the same name stored.
+async fn declaration(
+    installation: &Installation,
+    plugin: &dyn AnyPlugin,
+    matches: &ArgMatches,
+) -> CommandResult<Declaration> {
+    let url = matches
+        .get_one::<RemoteUrl>("url")
+        .cloned()
+        .ok_or_else(|| Failure::usage("A URL is missing"))?;
+    let name = match matches.get_one::<String>("name") {
+        Some(name) => name.clone(),
+        None => name_of(&url)?,
+    };
+    let mut declaration = operations::declared(installation, plugin, &name, &url).await?;
+    if let Some(policy) = matches.get_one::<String>("policy") {
+        declaration.policy = policy.parse().map_err(anyhow::Error::new)?;
+    }
+    declaration.mirror |= matches.get_flag("mirror");
+    if let Some(versions) = matches.get_one::<u32>("retain-versions") {
+        declaration.retain_versions = Some(*versions);
+    }
+    RemoteFlags::from_arg_matches(matches)
+        .map_err(|error| Failure::usage(error.to_string()))?
+        .overlay(&mut declaration.remote)?;
+    for (kind, options) in [
+        (OptionKind::Remote, &mut declaration.options),
+        (OptionKind::Repository, &mut declaration.repository),
+        (OptionKind::Publication, &mut declaration.publication),
+    ] {
+        *options = plugin.overlay(kind, matches, options)?;
+    }
+    Ok(declaration)
+}
+
+/// The last directory of the URL's path, or its host.
+fn name_of(url: &RemoteUrl) -> CommandResult<String> {
+    let parent = url.parent();
+    let segment = parent
+        .expose()
+        .path_segments()
+        .and_then(|segments| segments.filter(|segment| !segment.is_empty()).next_back())
+        .or(parent.expose().host_str())
+        .unwrap_or_default();
+    flags::parse_name(segment).map_err(|_| {
+        Failure::usage("No name can be made of the URL").hint("give one with `--name`")
+    })
+}
+
+fn describe_result(mirrored: &Mirrored) -> String {
+    let Mirrored { summary, served_at } = mirrored;
+    format!("{}\nserved at {served_at} by `pulp serve`", operations::describe_summary(summary))
+}

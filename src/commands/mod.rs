@@ -1,0 +1,55 @@
+//! The command line: what there is to say, and who answers.
+//!
+//! Plugins bring flags and subcommands of their own, so the tree is built at run time. One module
+//! per group of commands; each has a function that describes its commands and one that runs them.
+
+mod apply;
+mod flags;
+mod mirror;
+mod plugin;
+mod status;
+mod sync;
+mod task;
+
+use clap::{ArgMatches, Args as _, Command};
+use pulp_stages::plugin::Plugins;
+
+use crate::{
+    application::Session,
+    failure::{CommandResult, Failure},
+    settings::GlobalFlags,
+};
+
+/// Everything that can be said to a program with these plugins.
+pub(crate) fn tree(plugins: &Plugins) -> Command {
+    let command = Command::new("pulp")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("Mirrors Debian, container and file repositories: sync, version, publish and serve")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommands([mirror::describe(plugins), apply::describe(), sync::describe()])
+        .subcommands(plugins.iter().map(|plugin| plugin::describe(&**plugin)))
+        .subcommands([task::describe()])
+        .subcommands(status::describe());
+    GlobalFlags::augment_args(command)
+}
+
+/// Runs what was said.
+pub(crate) async fn run(session: &Session, matches: &ArgMatches) -> CommandResult {
+    let (name, matches) = subcommand(matches)?;
+    match name {
+        "mirror" => mirror::run(session, matches).await,
+        "apply" => apply::run(session, matches).await,
+        "sync" => sync::run(session, matches).await,
+        "task" => task::run(session, matches).await,
+        "status" => status::run_status(session).await,
+        "settings" => status::run_settings(session),
+        "completion" => status::run_completion(session, matches),
+        plugin => plugin::run(session, plugin, matches).await,
+    }
+}
+
+/// The subcommand that was given; clap sees to it that there is one.
+fn subcommand(matches: &ArgMatches) -> CommandResult<(&str, &ArgMatches)> {
+    matches.subcommand().ok_or_else(|| Failure::usage("A subcommand is missing"))
+}

@@ -1,0 +1,204 @@
+//! `pulp PLUGIN distribution …`.
+
+use clap::{Arg, ArgGroup, ArgMatches, Command, value_parser};
+use pulp_models::{
+    PublicationId, VersionNumber,
+    distribution::{self, BasePath, Distribution, NewDistribution, Target},
+};
+use pulp_stages::plugin::AnyPlugin;
+use serde_json::{Value, json};
+
+use crate::{
+    application::Session,
+    commands::{flags, subcommand},
+    failure::{CommandResult, Failure},
+    operations,
+    printer::table,
+};
+
+pub(super) fn describe() -> Command {
+    let with_target = |command: Command| {
+        command
+            .arg(
+                Arg::new("base-path")
+                    .long("base-path")
+                    .value_name("PATH")
+                    .value_parser(value_parser!(BasePath))
+                    .help("Where it is served below /pulp/content/"),
+            )
+            .arg(
+                Arg::new("repository")
+                    .long("repository")
+                    .value_name("NAME")
+                    .help("Serve what is newest in this repository"),
+            )
+            .arg(
+                Arg::new("version")
+                    .long("version")
+                    .value_name("N")
+                    .requires("repository")
+                    .value_parser(value_parser!(i64).range(0..))
+                    .help("Serve this version of the repository for good"),
+            )
+            .arg(
+                Arg::new("publication")
+                    .long("publication")
+                    .value_name("ID")
+                    .value_parser(value_parser!(PublicationId))
+                    .help("Serve this publication for good"),
+            )
+            .group(ArgGroup::new("target").args(["repository", "publication"]))
+    };
+    Command::new("distribution")
+        .about("Where publications are served")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommands([
+            with_target(
+                Command::new("create")
+                    .about("Create a distribution")
+                    .arg(flags::name("Its name").value_parser(flags::parse_name)),
+            ),
+            Command::new("list").about("List distributions"),
+            Command::new("show").about("Show a distribution").arg(flags::name("Its name")),
+            with_target(
+                Command::new("update")
+                    .about("Change what is given, leave the rest; clients see it at once")
+                    .arg(flags::name("Its name")),
+            ),
+            Command::new("destroy").about("Delete a distribution").arg(flags::name("Its name")),
+        ])
+}
+
+pub(super) async fn run(
+    session: &Session,
+    plugin: &dyn AnyPlugin,
+    matches: &ArgMatches,
+) -> CommandResult {
+    let (action, matches) = subcommand(matches)?;
+    match action {
+        "create" => create(session, plugin, matches).await,
+        "update" => update(session, plugin, matches).await,
+        "list" => list(session, plugin).await,
+        "show" => print(session, &find(session, matches).await?),
+        _ => {
+            let installation = session.installation().await?;
+            let name = flags::text(matches, "name")?.to_owned();
+            let delete = installation
+                .db
+                .write(move |connection| distribution::delete(connection, &name))
+                .await;
+            Ok(delete?)
+        }
+    }
+}
+
+async fn find(session: &Session, matches: &ArgMatches) -> CommandResult<Distribution> {
+    let installation = session.installation().await?;
+    let name = flags::text(matches, "name")?.to_owned();
+    Ok(installation.db.read(move |connection| distribution::get(connection, &name)).await?)
+}
+
+/// What the flags say is served, if they say so.
+async fn target(
+    session: &Session,
+    plugin: &dyn AnyPlugin,
+    matches: &ArgMatches,
+) -> CommandResult<Option<Target>> {
+    if let Some(publication) = matches.get_one::<PublicationId>("publication") {
+        return Ok(Some(Target::Publication(*publication)));
+    }
+    let Some(name) = matches.get_one::<String>("repository") else { return Ok(None) };
+    let installation = session.installation().await?;
+    let repository = operations::find_repository(&installation, Some(plugin.name()), name).await?;
+    Ok(Some(match matches.get_one::<i64>("version") {
+        Some(number) => Target::Version(repository.id, VersionNumber(*number)),
+        None => Target::Repository(repository.id),
+    }))
+}
+
+async fn create(session: &Session, plugin: &dyn AnyPlugin, matches: &ArgMatches) -> CommandResult {
+    let installation = session.installation().await?;
+    let name = flags::text(matches, "name")?.to_owned();
+    let base_path = match matches.get_one::<BasePath>("base-path") {
+        Some(path) => path.clone(),
+        None => name.parse().map_err(anyhow::Error::new)?,
+    };
+    let new = NewDistribution {
+        base_path,
+        name,
+        plugin: plugin.name().to_owned(),
+        target: target(session, plugin, matches).await?.unwrap_or_default(),
+        options: json!({}),
+    };
+    let row =
+        installation.db.write(move |connection| distribution::create(connection, &new)).await?;
+    print(session, &row)
+}
+
+async fn update(session: &Session, plugin: &dyn AnyPlugin, matches: &ArgMatches) -> CommandResult {
+    let installation = session.installation().await?;
+    let mut row = find(session, matches).await?;
+    if row.plugin != plugin.name() {
+        return Err(Failure::usage(format!(
+            "Distribution `{}` is of type `{}`, not `{}`",
+            row.name,
+            row.plugin,
+            plugin.name()
+        )));
+    }
+    if let Some(path) = matches.get_one::<BasePath>("base-path") {
+        row.base_path.clone_from(path);
+    }
+    if let Some(target) = target(session, plugin, matches).await? {
+        row.target = target;
+    }
+    let row = installation
+        .db
+        .write(move |connection| {
+            distribution::update(connection, &row)?;
+            Ok(row.clone())
+        })
+        .await?;
+    print(session, &row)
+}
+
+async fn list(session: &Session, plugin: &dyn AnyPlugin) -> CommandResult {
+    let installation = session.installation().await?;
+    let name = plugin.name();
+    let rows = installation
+        .db
+        .read(distribution::list)
+        .await?
+        .into_iter()
+        .filter(|row| row.plugin == name)
+        .collect::<Vec<_>>();
+    let values: Vec<_> = rows.iter().map(shown).collect();
+    session.printer.result(&values, |_| {
+        let row = |row: &Distribution| vec![row.name.clone(), row.base_path.to_string()];
+        table(&["NAME", "BASE PATH"], &rows.iter().map(row).collect::<Vec<_>>())
+    })?;
+    Ok(())
+}
+
+fn print(session: &Session, row: &Distribution) -> CommandResult {
+    session.printer.result(&shown(row), super::describe_value)?;
+    Ok(())
+}
+
+fn shown(row: &Distribution) -> Value {
+    let (repository, version, publication) = match &row.target {
+        Target::Nothing => (None, None, None),
+        Target::Repository(id) => (Some(id.to_string()), None, None),
+        Target::Version(id, number) => (Some(id.to_string()), Some(number.0), None),
+        Target::Publication(id) => (None, None, Some(id.to_string())),
+    };
+    json!({
+        "name": row.name,
+        "id": row.id,
+        "base_path": row.base_path.to_string(),
+        "repository": repository,
+        "version": version,
+        "publication": publication,
+    })
+}

@@ -1,0 +1,147 @@
+//! Failures as the program reports them: an error, advice, an exit code.
+
+use std::process::ExitCode;
+
+use pulp_models::db::DbError;
+use pulp_stages::{
+    installation::InstallationError, options::OptionsError, plugin::CommandError,
+    publish::PublishError, sync::SyncError,
+};
+
+/// Exit codes, so that scripts can tell what kind of thing went wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// Anything else.
+    Failure = 1,
+    /// The command line or a file given on it is wrong.
+    Usage = 2,
+    /// Upstream did not give what it should: unreachable, refused, corrupt.
+    Upstream = 3,
+    /// What was named does not exist.
+    NotFound = 4,
+    /// Somebody else is changing the same repository, or the name is taken.
+    Conflict = 5,
+    /// `apply --check` found differences.
+    Different = 6,
+    /// Interrupted by a signal.
+    Interrupted = 130,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// An error on its way to the user.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) error: anyhow::Error,
+    pub(crate) hint: Option<String>,
+    pub(crate) exit: Exit,
+}
+
+/// What commands return.
+pub(crate) type CommandResult<T = ()> = Result<T, Failure>;
+
+impl Failure {
+    /// A wrong command line: the message names what is wrong.
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self { error: anyhow::anyhow!(message.into()), hint: None, exit: Exit::Usage }
+    }
+
+    /// Something named that does not exist.
+    pub(crate) fn not_found(kind: &str, name: &str) -> Self {
+        Self {
+            error: anyhow::anyhow!("No {kind} is called `{name}`"),
+            hint: None,
+            exit: Exit::NotFound,
+        }
+    }
+
+    /// Adds advice, unless there is some already.
+    #[must_use]
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint.get_or_insert_with(|| hint.into());
+        self
+    }
+}
+
+impl Failure {
+    /// Sets the exit code.
+    #[must_use]
+    pub(crate) fn exit(mut self, exit: Exit) -> Self {
+        self.exit = exit;
+        self
+    }
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Self { error, hint: None, exit: Exit::Failure }
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        anyhow::Error::new(error).into()
+    }
+}
+
+impl From<DbError> for Failure {
+    fn from(error: DbError) -> Self {
+        let exit = match &error {
+            DbError::NotFound { .. } => Exit::NotFound,
+            DbError::AlreadyExists { .. } | DbError::InUse { .. } => Exit::Conflict,
+            _ => Exit::Failure,
+        };
+        let hint = error.hint().map(Into::into);
+        Self { error: error.into(), hint, exit }
+    }
+}
+
+impl From<SyncError> for Failure {
+    fn from(error: SyncError) -> Self {
+        let exit = match &error {
+            SyncError::Cancelled => Exit::Interrupted,
+            SyncError::Task(task) if task.is_conflict() => Exit::Conflict,
+            SyncError::Options(_) => Exit::Usage,
+            other if other.is_upstream() => Exit::Upstream,
+            _ => Exit::Failure,
+        };
+        Self { hint: error.hint(), error: error.into(), exit }
+    }
+}
+
+impl From<PublishError> for Failure {
+    fn from(error: PublishError) -> Self {
+        let exit = match &error {
+            PublishError::Cancelled => Exit::Interrupted,
+            PublishError::Task(task) if task.is_conflict() => Exit::Conflict,
+            PublishError::Options(_) => Exit::Usage,
+            _ => Exit::Failure,
+        };
+        Self { hint: error.hint(), error: error.into(), exit }
+    }
+}
+
+impl From<OptionsError> for Failure {
+    fn from(error: OptionsError) -> Self {
+        Self { error: error.into(), hint: None, exit: Exit::Usage }
+    }
+}
+
+impl From<InstallationError> for Failure {
+    fn from(error: InstallationError) -> Self {
+        match error {
+            InstallationError::Database(error) => error.into(),
+            other => anyhow::Error::new(other).into(),
+        }
+    }
+}
+
+impl From<CommandError> for Failure {
+    fn from(error: CommandError) -> Self {
+        Self { hint: error.hint.clone(), error: error.into(), exit: Exit::Failure }
+    }
+}

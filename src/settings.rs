@@ -1,0 +1,166 @@
+//! Settings of an installation: from flags, then `PULP_*` variables, then a YAML file, then defaults.
+//!
+//! `pulp settings` shows every value with where it came from. What belongs to one repository is
+//! not here but in the database (see `pulp apply`).
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use clap::{ArgMatches, Args, FromArgMatches as _, parser::ValueSource};
+use serde::{Deserialize, Serialize};
+
+/// Flags that every command takes.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct GlobalFlags {
+    /// Folder of the installation: database, artifacts, keys [default: the platform's data folder]
+    #[arg(long, global = true, env = "PULP_HOME", value_name = "DIR")]
+    home: Option<PathBuf>,
+    /// Database to use in place of the embedded one, as in postgres://user@host/name
+    #[arg(
+        long,
+        global = true,
+        env = "PULP_DATABASE_URL",
+        hide_env_values = true,
+        value_name = "URL"
+    )]
+    database_url: Option<String>,
+    /// Settings file [default: HOME/settings.yaml, if it is there]
+    #[arg(long, global = true, env = "PULP_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// What to log on stderr, as in `info` or `pulp_stages=debug`
+    #[arg(long, global = true, env = "PULP_LOG", value_name = "FILTER")]
+    log: Option<String>,
+    /// Print results as JSON
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Print results and errors only
+    #[arg(long, short, global = true)]
+    pub(crate) quiet: bool,
+}
+
+/// The YAML file; every key may be absent.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct SettingsFile {
+    home: Option<PathBuf>,
+    database_url: Option<String>,
+    log: Option<String>,
+}
+
+/// The settings in force.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    /// Folder of the installation.
+    pub(crate) home: PathBuf,
+    /// Database URL; `None` is the embedded database in `home`. It may hold a password.
+    pub(crate) database_url: Option<String>,
+    /// Log filter.
+    pub(crate) log: String,
+    origins: Vec<Origin>,
+}
+
+/// One setting as `pulp settings` shows it.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Origin {
+    /// The setting's name, as in the file and (as `PULP_<NAME>`) in the environment.
+    pub(crate) name: &'static str,
+    /// Its value, passwords hidden.
+    pub(crate) value: String,
+    /// `flag`, `environment`, `file` or `default`.
+    pub(crate) source: String,
+}
+
+impl Settings {
+    /// Puts the settings together.
+    pub(crate) fn load(matches: &ArgMatches) -> anyhow::Result<Self> {
+        let flags = GlobalFlags::from_arg_matches(matches)?;
+        let home_flag = flags.home.clone().or_else(default_home);
+        let (file, file_path) = read_file(flags.config.as_deref(), home_flag.as_deref())?;
+        let mut loader = Loader { matches, file_path, origins: Vec::new() };
+
+        let home = loader
+            .pick("home", flags.home, file.home, default_home(), |path| path.display().to_string());
+        let Some(home) = home else {
+            bail!("No home folder is known; give one with `--home DIR` or `PULP_HOME`");
+        };
+        let database_url =
+            loader.pick("database_url", flags.database_url, file.database_url, None, |url| {
+                url.parse().map_or_else(|_| "(invalid)".to_owned(), shown_database)
+            });
+        let log = loader
+            .pick("log", flags.log, file.log, Some("warn".to_owned()), Clone::clone)
+            .unwrap_or_default();
+        Ok(Self { home, database_url, log, origins: loader.origins })
+    }
+
+    /// Every setting with its origin.
+    pub(crate) fn origins(&self) -> &[Origin] {
+        &self.origins
+    }
+}
+
+fn shown_database(url: pulp_models::db::DatabaseUrl) -> String {
+    url.to_string()
+}
+
+struct Loader<'a> {
+    matches: &'a ArgMatches,
+    file_path: Option<PathBuf>,
+    origins: Vec<Origin>,
+}
+
+impl Loader<'_> {
+    fn pick<T>(
+        &mut self,
+        name: &'static str,
+        flag: Option<T>,
+        file: Option<T>,
+        default: Option<T>,
+        show: impl Fn(&T) -> String,
+    ) -> Option<T> {
+        let from_environment = self.matches.value_source(name) == Some(ValueSource::EnvVariable);
+        let (value, source) = match (flag, file) {
+            (Some(value), _) if from_environment => (Some(value), "environment".to_owned()),
+            (Some(value), _) => (Some(value), "flag".to_owned()),
+            (None, Some(value)) => {
+                let path = self.file_path.as_deref().unwrap_or(Path::new(""));
+                (Some(value), format!("file {}", path.display()))
+            }
+            (None, None) => (default, "default".to_owned()),
+        };
+        let shown = value.as_ref().map(show).unwrap_or_default();
+        self.origins.push(Origin { name, value: shown, source });
+        value
+    }
+}
+
+fn read_file(
+    given: Option<&Path>,
+    home: Option<&Path>,
+) -> anyhow::Result<(SettingsFile, Option<PathBuf>)> {
+    let path = match (given, home) {
+        (Some(path), _) => path.to_owned(),
+        (None, Some(home)) if home.join("settings.yaml").is_file() => home.join("settings.yaml"),
+        (None, _) => return Ok((SettingsFile::default(), None)),
+    };
+    let text = std::fs::read_to_string(&path)
+        .with_context(|| format!("Failed to read settings file `{}`", path.display()))?;
+    let file = if text.trim().is_empty() {
+        SettingsFile::default()
+    } else {
+        serde_yaml::from_str(&text)
+            .with_context(|| format!("Failed to parse settings file `{}`", path.display()))?
+    };
+    Ok((file, Some(path)))
+}
+
+/// `$XDG_DATA_HOME/pulp`, or `~/.local/share/pulp` (`~/Library/Application Support/pulp` on macOS).
+fn default_home() -> Option<PathBuf> {
+    if let Some(data) = std::env::var_os("XDG_DATA_HOME").filter(|value| !value.is_empty()) {
+        return Some(PathBuf::from(data).join("pulp"));
+    }
+    let user = PathBuf::from(std::env::var_os("HOME").filter(|value| !value.is_empty())?);
+    let data =
+        if cfg!(target_os = "macos") { "Library/Application Support" } else { ".local/share" };
+    Some(user.join(data).join("pulp"))
+}
