@@ -11,7 +11,7 @@
 //! the repository's lock tells whether its owner lives ([`crate::lock`]), or, for a task without a
 //! repository, its process id does ([`fail_dead`]).
 
-use std::{fmt, fs, str::FromStr};
+use std::{fmt, fs};
 
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -23,72 +23,9 @@ use crate::{
     schema::task,
 };
 
-/// Where a task stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum TaskState {
-    /// Created, not begun.
-    Waiting,
-    /// Its owner works on it.
-    Running,
-    /// Ended well.
-    Completed,
-    /// Ended with an error, or its owner died.
-    Failed,
-    /// Asked to stop; its owner has not stopped yet.
-    Canceling,
-    /// Stopped because it was asked to.
-    Canceled,
-}
+mod state;
 
-impl TaskState {
-    /// Every state, in the order of a task's life.
-    pub const ALL: [Self; 6] = [
-        Self::Waiting,
-        Self::Running,
-        Self::Completed,
-        Self::Failed,
-        Self::Canceling,
-        Self::Canceled,
-    ];
-
-    /// The lower-case name, as in `running`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Waiting => "waiting",
-            Self::Running => "running",
-            Self::Completed => "completed",
-            Self::Failed => "failed",
-            Self::Canceling => "canceling",
-            Self::Canceled => "canceled",
-        }
-    }
-
-    /// Whether nothing follows.
-    pub const fn is_final(self) -> bool {
-        matches!(self, Self::Completed | Self::Failed | Self::Canceled)
-    }
-}
-
-impl fmt::Display for TaskState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-/// A text that is no state of a task.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("Unknown task state `{0}`")]
-pub struct UnknownState(String);
-
-impl FromStr for TaskState {
-    type Err = UnknownState;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let known = Self::ALL.into_iter().find(|state| state.name() == text);
-        known.ok_or_else(|| UnknownState(text.chars().take(64).collect()))
-    }
-}
+pub use state::{TaskState, UnknownState};
 
 /// A process that works on tasks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
