@@ -31,6 +31,14 @@ pub mod progress;
 pub mod publication;
 pub mod task;
 
+pub mod check;
+pub mod maintenance;
+pub mod orphan;
+pub mod reclaim;
+pub mod repair;
+
+#[cfg(test)]
+mod fixture;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 

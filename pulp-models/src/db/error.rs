@@ -35,6 +35,15 @@ pub enum DbError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// Committed changes could not be written to disk.
+    #[error("Failed to sync database `{database}`")]
+    Sync {
+        /// The URL without its password.
+        database: String,
+        /// What the operating system said.
+        #[source]
+        source: std::io::Error,
+    },
     /// A statement failed; its transaction was rolled back.
     #[error("Database query failed")]
     Query(#[from] diesel::result::Error),

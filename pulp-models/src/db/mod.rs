@@ -125,6 +125,26 @@ impl Db {
         let begin = transaction::begin_write;
         self.inner.writers.run(begin, |connection| transaction::write(connection, f)).await
     }
+
+    /// Returns when what was committed before cannot be undone by a power failure. Needed only
+    /// before something outside of the database relies on it, such as the deletion of a file.
+    ///
+    /// An SQLite commit reaches the disk with a later one (`synchronous = NORMAL`), so the log is
+    /// synced here. A PostgreSQL commit has reached it already.
+    pub async fn make_durable(&self) -> Result<(), DbError> {
+        let Some(path) = self.inner.url.sqlite_path() else { return Ok(()) };
+        let mut log = path.as_os_str().to_owned();
+        log.push("-wal");
+        let database = self.inner.url.to_string();
+        let sync = move || match std::fs::File::open(log).and_then(|log| log.sync_all()) {
+            // Without a log everything is in the main file.
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(DbError::Sync { database, source: error })
+            }
+            _ => Ok(()),
+        };
+        tokio::task::spawn_blocking(sync).await.map_err(|_| DbError::Stopping)?
+    }
 }
 
 impl std::fmt::Debug for Db {

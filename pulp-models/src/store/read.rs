@@ -8,6 +8,7 @@ use std::{
     io::{self, Read as _},
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
+    time::SystemTime,
 };
 
 use bytes::Bytes;
@@ -82,6 +83,17 @@ impl ArtifactStore {
             Ok(_) => Ok(true),
             Err(StoreError::Missing(_)) => Ok(false),
             Err(error) => Err(error),
+        })
+        .await
+    }
+
+    /// When the artifact's file was written, if it is there. A link tells its own time.
+    pub async fn modified(&self, sha256: &Sha256) -> Result<Option<SystemTime>, StoreError> {
+        let path = self.path(sha256);
+        blocking(move || match fs::symlink_metadata(&path).and_then(|found| found.modified()) {
+            Ok(time) => Ok(Some(time)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(StoreError::io("inspect", &path)(error)),
         })
         .await
     }
