@@ -148,7 +148,6 @@ async fn damage(db: &Db, repository: crate::RepositoryId, content: ContentId, bo
             version: VersionNumber(9),
             plugin: "file".to_owned(),
             options: serde_json::json!({}),
-            pass_through: false,
             checkpoint: false,
         };
         let id = publication::create(conn, &new)?;

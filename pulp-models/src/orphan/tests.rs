@@ -36,7 +36,6 @@ async fn publish(db: &Db, of: crate::RepositoryId, sha256: Sha256) -> Publicatio
             version: crate::VersionNumber(1),
             plugin: "file".to_owned(),
             options: serde_json::json!({}),
-            pass_through: true,
             checkpoint: false,
         };
         let id = publication::create(conn, &new)?;
