@@ -47,6 +47,18 @@ struct Row {
     raw: Option<Vec<u8>>,
 }
 
+impl From<Row> for StoredContent {
+    fn from(row: Row) -> Self {
+        Self {
+            id: row.id,
+            type_name: row.type_name,
+            natural_key: row.natural_key,
+            metadata: row.metadata.map(|text| text.0).unwrap_or_default(),
+            raw: row.raw,
+        }
+    }
+}
+
 #[derive(QueryableByName)]
 struct IdRow {
     #[diesel(sql_type = Uuid)]
@@ -85,14 +97,7 @@ pub fn page(
         .bind::<Nullable<Text>, _>(type_name)
         .bind::<BigInt, _>(i64::from(limit))
         .load(c))?;
-    let unit = |row: Row| StoredContent {
-        id: row.id,
-        type_name: row.type_name,
-        natural_key: row.natural_key,
-        metadata: row.metadata.map(|text| text.0).unwrap_or_default(),
-        raw: row.raw,
-    };
-    Ok(rows.into_iter().map(unit).collect())
+    Ok(rows.into_iter().map(StoredContent::from).collect())
 }
 
 /// At most `limit` ids of the version's units after the unit `after`.
@@ -130,6 +135,29 @@ pub fn contains(
         .filter(t::version_added.le(number.0))
         .filter(t::version_removed.is_null().or(t::version_removed.gt(number.0)))))
         .get_result(c))?)
+}
+
+/// The unit of the version that takes the place `repo_key`, such as the one tag of a name. Goes by
+/// the index on that key; the version's size doesn't matter.
+pub fn at_repo_key(
+    conn: &mut Connection,
+    repository: RepositoryId,
+    number: VersionNumber,
+    repo_key: &Key,
+) -> Result<Option<StoredContent>, DbError> {
+    let row: Option<Row> = on!(conn, c => c.statement(
+        "SELECT unit.id, unit.type AS type_name, unit.natural_key, unit.metadata, unit.raw
+         FROM content AS unit
+         JOIN repository_content AS member ON member.content_id = unit.id
+         WHERE unit.repo_key = $1 AND member.repository_id = $2 AND member.version_added <= $3
+           AND (member.version_removed IS NULL OR member.version_removed > $3)
+         LIMIT 1")
+        .bind::<Binary, _>(repo_key)
+        .bind::<Uuid, _>(repository)
+        .bind::<BigInt, _>(number.0)
+        .get_result(c)
+        .optional())?;
+    Ok(row.map(StoredContent::from))
 }
 
 /// What happened to a unit from one version to another.

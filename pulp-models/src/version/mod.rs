@@ -30,7 +30,7 @@ pub use self::{
     deletion::{delete_version, retain_versions},
     error::{Unit, VersionError},
     files::{Entry, VersionFile, find_file, list_directory},
-    listing::{Change, Columns, contains, diff, ids, page},
+    listing::{Change, Columns, at_repo_key, contains, diff, ids, page},
     number::VersionNumber,
     preview::preview_version,
     staging::{begin, stage_content},

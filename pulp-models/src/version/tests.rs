@@ -184,6 +184,28 @@ both_databases! {
         .expect("done");
     }
 
+    async fn a_place_is_found_as_each_version_has_it(db: TestDatabase) {
+        db.write(|conn| {
+            let (ours, theirs) = (new_repository(conn, "ours"), new_repository(conn, "theirs"));
+            let old = unit_at(conn, "old", Some("place"));
+            let new = unit_at(conn, "new", Some("place"));
+            let one = add(conn, ours, &[old])?.expect("changed").number;
+            let two = add(conn, ours, &[new])?.expect("changed").number;
+            let place = Key::of("file.file").field("place").finish();
+            let at = |conn: &mut Connection, repository, number| {
+                at_repo_key(conn, repository, number, &place).map(|unit| unit.map(|unit| unit.id))
+            };
+            assert_eq!(at(conn, ours, one)?, Some(old));
+            assert_eq!(at(conn, ours, two)?, Some(new));
+            assert_eq!(at(conn, theirs, VersionNumber(0))?, None);
+            let elsewhere = Key::of("file.file").field("elsewhere").finish();
+            assert_eq!(at_repo_key(conn, ours, two, &elsewhere)?, None);
+            Ok(())
+        })
+        .await
+        .expect("read");
+    }
+
     async fn the_content_of_a_version_is_read_in_pages(db: TestDatabase) {
         db.write(|conn| {
             let repository = new_repository(conn, "a");
