@@ -1,16 +1,18 @@
 //! Alternate content sources: nearer places that have some of a remote's bytes.
 //!
-//! A source is a remote and paths below it. Refreshing it syncs hidden repositories from there, which
-//! leaves remote artifacts with digests behind; a later sync from anywhere asks the source first for
-//! bytes whose digest it is known to have.
+//! A source is a remote and paths below it. Refreshing it reads the metadata found there and notes
+//! which bytes are where, by digest ([`offers`]); a later sync from anywhere asks the source first for
+//! bytes that it is known to have. No content comes of a refresh.
 
 use diesel::prelude::*;
 
 use crate::{
     AlternateContentSourceId, DbError, RemoteId, Timestamp,
     db::{Connection, named, on, types::JsonText},
-    schema::alternate_content_source,
+    schema::{alternate_artifact, alternate_content_source},
 };
+
+pub mod offers;
 
 const KIND: &str = "Alternate content source";
 
@@ -100,20 +102,14 @@ pub fn update(conn: &mut Connection, changed: &AlternateContentSource) -> Result
     if count == 0 { Err(DbError::not_found(KIND, &changed.name)) } else { Ok(()) }
 }
 
-/// Notes that the source was refreshed to the end.
-pub fn refreshed(conn: &mut Connection, id: AlternateContentSourceId) -> Result<(), DbError> {
-    let count = on!(conn, c => diesel::update(alternate_content_source::table.find(id))
-        .set(alternate_content_source::last_refreshed.eq(Timestamp::now()))
-        .execute(c))?;
-    if count == 0 { Err(DbError::not_found(KIND, &id)) } else { Ok(()) }
-}
-
-/// Deletes a source. Its hidden repositories are its plugin's to delete.
+/// Deletes a source, and what it was known to have.
 pub fn delete(conn: &mut Connection, name: &str) -> Result<(), DbError> {
-    let count = on!(conn, c => diesel::delete(alternate_content_source::table
-        .filter(alternate_content_source::name.eq(name)))
+    let id = get(conn, name)?.id;
+    on!(conn, c => diesel::delete(alternate_artifact::table
+        .filter(alternate_artifact::source_id.eq(id)))
         .execute(c))?;
-    if count == 0 { Err(DbError::not_found(KIND, name)) } else { Ok(()) }
+    on!(conn, c => diesel::delete(alternate_content_source::table.find(id)).execute(c))?;
+    Ok(())
 }
 
 #[derive(Queryable, Selectable, Insertable, AsChangeset)]
@@ -158,48 +154,4 @@ impl Row {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{
-        RemoteSettings, both_databases,
-        remote::{self, NewRemote, Policy},
-        testing::TestDatabase,
-    };
-
-    both_databases! {
-        async fn a_source_is_kept_and_changed(db: TestDatabase) {
-            db.write(|conn| {
-                let remote = NewRemote {
-                    name: "near".to_owned(),
-                    plugin: "file".to_owned(),
-                    url: "http://127.0.0.1/".parse().expect("valid"),
-                    policy: Policy::OnDemand,
-                    settings: RemoteSettings::default(),
-                    options: serde_json::json!({}),
-                };
-                let new = NewAlternateContentSource {
-                    name: "near".to_owned(),
-                    remote: remote::create(conn, &remote)?.id,
-                    paths: vec!["a/".to_owned(), "b/".to_owned()],
-                    enabled: true,
-                };
-                let mut source = create(conn, &new)?;
-                assert_eq!(get(conn, "near")?, source);
-                refreshed(conn, source.id)?;
-                assert!(get(conn, "near")?.last_refreshed >= Some(source.created));
-                source.paths.clear();
-                source.enabled = false;
-                update(conn, &source)?;
-                let changed = get(conn, "near")?;
-                assert_eq!((changed.paths, changed.enabled), (vec![], false));
-                assert_eq!(list(conn)?.len(), 1);
-                delete(conn, "near")?;
-                assert!(matches!(delete(conn, "near"), Err(DbError::NotFound { .. })));
-                assert!(matches!(refreshed(conn, source.id), Err(DbError::NotFound { .. })));
-                Ok(())
-            })
-            .await
-            .expect("written");
-        }
-    }
-}
+mod tests;

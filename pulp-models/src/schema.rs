@@ -243,6 +243,19 @@ table! {
     }
 }
 
+table! {
+    use crate::db::types::{Json, Uuid};
+    use diesel::sql_types::{BigInt, Binary, Bool, Integer, Nullable, Text};
+
+    alternate_artifact (algorithm, digest, source_id, url) {
+        algorithm -> Text,
+        digest -> Binary,
+        source_id -> Uuid,
+        url -> Text,
+        refreshed -> BigInt,
+    }
+}
+
 allow_tables_to_appear_in_same_query!(
     content,
     artifact,
@@ -260,6 +273,7 @@ allow_tables_to_appear_in_same_query!(
     task,
     progress_report,
     alternate_content_source,
+    alternate_artifact,
 );
 
 #[cfg(test)]

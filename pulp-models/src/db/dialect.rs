@@ -25,13 +25,14 @@ use super::{
     types::{Json, JsonRef, JsonText, Uuid},
 };
 use crate::{
-    ContentId, Key, PublicationId, RelativePath, RemoteId, RepositoryId, Sha256, VersionNumber,
+    AlternateContentSourceId, ContentId, Key, PublicationId, RelativePath, RemoteId, RepositoryId,
+    Sha256, VersionNumber,
     content::NewContent,
     content_artifact::NewContentArtifact,
     publication::PublishedRow,
     schema::{
-        artifact, artifact_digest, content, content_artifact, incomplete_version_content,
-        published_artifact, remote_artifact, repository_content,
+        alternate_artifact, artifact, artifact_digest, content, content_artifact,
+        incomplete_version_content, published_artifact, remote_artifact, repository_content,
     },
     time::Timestamp,
 };
@@ -345,6 +346,57 @@ pub(crate) fn upsert_published_artifacts(
             }))
             .bind::<Array<Nullable<Binary>>, Vec<Option<Sha256>>>(column(rows, |row| row.sha256))
             .bind::<Array<Nullable<BigInt>>, Vec<Option<i64>>>(column(rows, |row| row.size))
+            .execute(c)?;
+        }
+    }
+    Ok(())
+}
+
+/// What an alternate content source has, as its columns.
+pub(crate) struct OfferRow<'a> {
+    pub(crate) algorithm: &'static str,
+    pub(crate) digest: &'a [u8],
+    pub(crate) url: &'a str,
+}
+
+/// Notes that a source has these bytes, as of `refreshed`.
+pub(crate) fn upsert_alternate_artifacts(
+    conn: &mut Connection,
+    source: AlternateContentSourceId,
+    refreshed: Timestamp,
+    rows: &[OfferRow<'_>],
+) -> QueryResult<()> {
+    use alternate_artifact as t;
+    match conn {
+        Connection::Sqlite(c) => {
+            for row in rows {
+                diesel::insert_into(t::table)
+                    .values((
+                        t::algorithm.eq(row.algorithm),
+                        t::digest.eq(row.digest),
+                        t::source_id.eq(source),
+                        t::url.eq(row.url),
+                        t::refreshed.eq(refreshed),
+                    ))
+                    .on_conflict((t::algorithm, t::digest, t::source_id, t::url))
+                    .do_update()
+                    .set(t::refreshed.eq(refreshed))
+                    .execute(c)?;
+            }
+        }
+        Connection::Postgres(c) => {
+            sql_query(
+                "INSERT INTO alternate_artifact (algorithm, digest, source_id, url, refreshed)
+                 SELECT algorithm, digest, $4, url, $5
+                 FROM unnest($1, $2, $3) AS new (algorithm, digest, url)
+                 ON CONFLICT (algorithm, digest, source_id, url)
+                 DO UPDATE SET refreshed = excluded.refreshed",
+            )
+            .bind::<Array<Text>, Vec<&str>>(column(rows, |row| row.algorithm))
+            .bind::<Array<Binary>, Vec<&[u8]>>(column(rows, |row| row.digest))
+            .bind::<Array<Text>, Vec<&str>>(column(rows, |row| row.url))
+            .bind::<Uuid, _>(source)
+            .bind::<BigInt, _>(refreshed)
             .execute(c)?;
         }
     }

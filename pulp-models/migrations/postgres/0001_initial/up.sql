@@ -189,3 +189,14 @@ CREATE TABLE alternate_content_source (
     updated BIGINT NOT NULL
 );
 CREATE INDEX alternate_content_source_remote_id ON alternate_content_source (remote_id);
+
+-- Bytes that a source is known to have, by each digest that proves anything. No foreign key, for
+-- nothing else looks them up by source; deleting a source deletes them.
+CREATE TABLE alternate_artifact (
+    algorithm TEXT NOT NULL,
+    digest BYTEA NOT NULL,
+    source_id UUID NOT NULL,
+    url TEXT NOT NULL,
+    refreshed BIGINT NOT NULL,
+    PRIMARY KEY (algorithm, digest, source_id, url)
+);

@@ -187,3 +187,14 @@ CREATE TABLE alternate_content_source (
     updated INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX alternate_content_source_remote_id ON alternate_content_source (remote_id);
+
+-- Bytes that a source is known to have, by each digest that proves anything. No foreign key, for
+-- nothing else looks them up by source; deleting a source deletes them.
+CREATE TABLE alternate_artifact (
+    algorithm TEXT NOT NULL,
+    digest BLOB NOT NULL,
+    source_id BLOB NOT NULL,
+    url TEXT NOT NULL,
+    refreshed INTEGER NOT NULL,
+    PRIMARY KEY (algorithm, digest, source_id, url)
+) STRICT, WITHOUT ROWID;
