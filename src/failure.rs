@@ -50,15 +50,6 @@ impl Failure {
         Self { error: anyhow::anyhow!(message.into()), hint: None, exit: Exit::Usage }
     }
 
-    /// Something named that does not exist.
-    pub(crate) fn not_found(kind: &str, name: &str) -> Self {
-        Self {
-            error: anyhow::anyhow!("No {kind} is called `{name}`"),
-            hint: None,
-            exit: Exit::NotFound,
-        }
-    }
-
     /// Adds advice, unless there is some already.
     #[must_use]
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {

@@ -17,11 +17,6 @@ impl Printer {
         Self { json, quiet }
     }
 
-    /// Whether data is JSON.
-    pub(crate) fn is_json(self) -> bool {
-        self.json
-    }
-
     /// Whether bars may be drawn: talk is wanted and stderr is a terminal.
     pub(crate) fn draws_bars(self) -> bool {
         !self.quiet && !self.json && std::io::stderr().is_terminal()
@@ -48,16 +43,18 @@ impl Printer {
     /// Says something to the person at the terminal.
     pub(crate) fn note(self, message: impl AsRef<str>) {
         if !self.quiet {
-            self.say(message.as_ref());
+            say(message.as_ref());
         }
     }
 
     /// Says something that went wrong without being fatal.
+    #[expect(clippy::unused_self, reason = "whoever speaks goes through a printer")]
     pub(crate) fn warning(self, message: impl AsRef<str>) {
-        self.say(&format!("warning: {}", message.as_ref()));
+        say(&format!("warning: {}", message.as_ref()));
     }
 
     /// Says why the program ends with a failure: every cause on a line of its own, then the hint.
+    #[expect(clippy::unused_self, reason = "whoever speaks goes through a printer")]
     pub(crate) fn failure(self, error: &anyhow::Error, hint: Option<&str>) {
         let mut text = format!("error: {error}");
         let mut said = error.to_string();
@@ -74,13 +71,13 @@ impl Printer {
             text.push_str("\n  hint: ");
             text.push_str(hint);
         }
-        self.say(&text);
+        say(&text);
     }
+}
 
-    fn say(self, message: &str) {
-        // Nobody is left to tell if stderr is gone.
-        let _ = writeln!(std::io::stderr().lock(), "{message}");
-    }
+fn say(message: &str) {
+    // Nobody is left to tell if stderr is gone.
+    let _ = writeln!(std::io::stderr().lock(), "{message}");
 }
 
 /// Lays rows out in columns as wide as their widest cell; the last column is not padded.

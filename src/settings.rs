@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use clap::{ArgMatches, Args, FromArgMatches as _, parser::ValueSource};
+use pulp_models::DatabaseUrl;
 use serde::{Deserialize, Serialize};
 
 /// Flags that every command takes.
@@ -15,7 +16,7 @@ pub(crate) struct GlobalFlags {
     /// Folder of the installation: database, artifacts, keys [default: the platform's data folder]
     #[arg(long, global = true, env = "PULP_HOME", value_name = "DIR")]
     home: Option<PathBuf>,
-    /// Database to use in place of the embedded one, as in postgres://user@host/name
+    /// Database to use in place of the embedded one, as in `postgres://user@host/name`
     #[arg(
         long,
         global = true,
@@ -85,7 +86,7 @@ impl Settings {
         };
         let database_url =
             loader.pick("database_url", flags.database_url, file.database_url, None, |url| {
-                url.parse().map_or_else(|_| "(invalid)".to_owned(), shown_database)
+                show_database(url)
             });
         let log = loader
             .pick("log", flags.log, file.log, Some("warn".to_owned()), Clone::clone)
@@ -99,8 +100,10 @@ impl Settings {
     }
 }
 
-fn shown_database(url: pulp_models::db::DatabaseUrl) -> String {
-    url.to_string()
+/// The URL without its password.
+fn show_database(url: &str) -> String {
+    let parsed = url.parse::<DatabaseUrl>();
+    parsed.map_or_else(|_| "(invalid)".to_owned(), |url| url.to_string())
 }
 
 struct Loader<'a> {

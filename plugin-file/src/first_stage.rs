@@ -7,7 +7,7 @@
 use std::io::{BufReader, Read};
 
 use async_trait::async_trait;
-use pulp_models::{Key, RemoteId, store::Verified};
+use pulp_models::{Key, RemoteId, RemoteUrl, store::Verified};
 use pulp_stages::{
     declarative::{DeclarativeArtifact, DeclarativeContent},
     inbox::Inbox,
@@ -41,15 +41,7 @@ impl ReadList {
         let url = &context.remote.url;
         let format = match context.options.format {
             Some(format) => format,
-            None => {
-                let mut beginning = Vec::new();
-                list.reader()
-                    .take(UpstreamFormat::BEGINNING as u64)
-                    .read_to_end(&mut beginning)
-                    .map_err(|error| SyncError::upstream(url, error))?;
-                UpstreamFormat::detect(url, &beginning)
-                    .map_err(|error| SyncError::upstream(url, error))?
-            }
+            None => detect(url, list).map_err(|error| SyncError::upstream(url, error))?,
         };
         let entries = upstream_format::entries(format, None, url, BufReader::new(list.reader()));
         Ok(Self {
@@ -69,6 +61,16 @@ impl ReadList {
             .deferred(deferred);
         Ok(DeclarativeContent::new(content, vec![artifact]))
     }
+}
+
+/// Tells the list's format by its name, or else by its first bytes.
+fn detect(
+    url: &RemoteUrl,
+    list: &Verified,
+) -> Result<UpstreamFormat, Box<dyn std::error::Error + Send + Sync>> {
+    let mut beginning = Vec::new();
+    list.reader().take(UpstreamFormat::BEGINNING as u64).read_to_end(&mut beginning)?;
+    Ok(UpstreamFormat::detect(url, &beginning)?)
 }
 
 /// Names upstream's state by the digest of its list.

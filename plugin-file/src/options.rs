@@ -20,7 +20,7 @@ pub struct FileRemoteOptions {
 #[derive(Debug, Clone, Default, Args, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct FilePublicationOptions {
-    /// Path of the manifest in the publication [default: PULP_MANIFEST]
+    /// Path of the manifest in the publication [default: `PULP_MANIFEST`]
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub manifest: Option<RelativePath>,

@@ -60,12 +60,11 @@ impl Installation {
         tokio::fs::create_dir_all(home).await.map_err(home_error)?;
         let home = tokio::fs::canonicalize(home).await.map_err(home_error)?;
         let embedded;
-        let url = match database {
-            Some(url) => url,
-            None => {
-                embedded = DatabaseUrl::sqlite(&home.join("pulp.sqlite3"));
-                &embedded
-            }
+        let url = if let Some(url) = database {
+            url
+        } else {
+            embedded = DatabaseUrl::sqlite(&home.join("pulp.sqlite3"));
+            &embedded
         };
         let db = Db::open(url).await?;
         let store = ArtifactStore::open(&home).await?;

@@ -64,7 +64,7 @@ pub enum TaskError {
         /// Its name.
         repository: String,
         /// Who holds it, or what failed.
-        source: LockError,
+        source: Box<LockError>,
     },
     /// The task's row cannot be written.
     #[error(transparent)]
@@ -78,7 +78,7 @@ impl TaskError {
     /// What the user can do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Lock { source: LockError::Held { .. }, .. } => {
+            Self::Lock { .. } if self.is_conflict() => {
                 Some("wait for it, or stop it with `pulp task cancel --id ID`".to_owned())
             }
             Self::Database(error) => error.hint().map(Into::into),
@@ -88,7 +88,7 @@ impl TaskError {
 
     /// Whether somebody else is at work.
     pub fn is_conflict(&self) -> bool {
-        matches!(self, Self::Lock { source: LockError::Held { .. }, .. })
+        matches!(self, Self::Lock { source, .. } if matches!(**source, LockError::Held { .. }))
     }
 }
 
@@ -164,7 +164,7 @@ async fn lock(
     tokio::select! {
         lock = waiting => lock.map_err(|source| TaskError::Lock {
             repository: repository.name.clone(),
-            source,
+            source: Box::new(source),
         }),
         () = cancel.cancelled() => Err(TaskError::Cancelled),
     }
@@ -205,7 +205,7 @@ async fn watch(
         count = count.wrapping_add(1);
         let figures = progress.figures();
         reporter.progress(&figures);
-        if count % POLL_EVERY != 0 {
+        if !count.is_multiple_of(POLL_EVERY) {
             continue;
         }
         match db.read(move |connection| task::is_canceling(connection, id)).await {

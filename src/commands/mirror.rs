@@ -136,7 +136,7 @@ fn name_of(url: &RemoteUrl) -> CommandResult<String> {
     let segment = parent
         .expose()
         .path_segments()
-        .and_then(|segments| segments.filter(|segment| !segment.is_empty()).next_back())
+        .and_then(|mut segments| segments.rfind(|segment| !segment.is_empty()))
         .or(parent.expose().host_str())
         .unwrap_or_default();
     flags::parse_name(segment).map_err(|_| {

@@ -5,6 +5,7 @@ use async_trait::async_trait;
 use super::BATCH;
 use crate::{
     content::Content,
+    declarative::DeclarativeContent,
     inbox::Inbox,
     outbox::Outbox,
     progress::Counter,
@@ -34,7 +35,7 @@ impl<C: Content> Stage<C> for ContentAssociation {
     async fn run(self: Box<Self>, input: Inbox<C>, output: Outbox<C>) -> Result<(), StageError> {
         let mut batches = input.batches(BATCH);
         while let Some(batch) = batches.next().await {
-            let ids = batch.iter().filter_map(|unit| unit.id()).collect();
+            let ids = batch.iter().filter_map(DeclarativeContent::id).collect();
             self.draft.associate(ids).await?;
             self.counter.add(batch.len() as u64);
             output.put_all(batch).await?;

@@ -51,7 +51,9 @@ impl<C: Content> Stage<C> for QueryExistingContents {
                 batch.iter().filter_map(|unit| unit.content.natural_key()).collect();
             if !keys.is_empty() {
                 let known = self.db.read(move |connection| find(connection, &keys)).await?;
-                batch.iter_mut().for_each(|unit| recognize(unit, &known));
+                for unit in &mut batch {
+                    recognize(unit, &known);
+                }
             }
             output.put_all(batch).await?;
         }

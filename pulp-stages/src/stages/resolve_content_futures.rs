@@ -22,7 +22,9 @@ impl<C: Content> Stage<C> for ResolveContentFutures {
     async fn run(self: Box<Self>, input: Inbox<C>, output: Outbox<C>) -> Result<(), StageError> {
         let mut batches = input.batches(1);
         while let Some(mut batch) = batches.next().await {
-            batch.iter_mut().for_each(|unit| unit.resolve());
+            for unit in &mut batch {
+                unit.resolve();
+            }
             output.put_all(batch).await?;
         }
         Ok(())

@@ -23,13 +23,13 @@ pub enum SyncError {
     #[error("Failed to read `{url}`")]
     Upstream {
         /// The document.
-        url: RemoteUrl,
+        url: Box<RemoteUrl>,
         /// What is wrong with it.
         source: BoxError,
     },
     /// A stage of the line failed.
     #[error(transparent)]
-    Stage(#[from] PipelineError),
+    Stage(Box<PipelineError>),
     /// The plugin's line cannot be built.
     #[error(transparent)]
     Line(#[from] LineError),
@@ -66,7 +66,7 @@ pub enum SyncError {
 impl SyncError {
     /// A document of upstream's that cannot be used.
     pub fn upstream(url: &RemoteUrl, source: impl Into<BoxError>) -> Self {
-        Self::Upstream { url: url.clone(), source: source.into() }
+        Self::Upstream { url: Box::new(url.clone()), source: source.into() }
     }
 
     /// A failure that only the plugin understands.
@@ -101,6 +101,15 @@ impl SyncError {
             Self::Download(_) | Self::Upstream { .. } => true,
             Self::Stage(error) => download_error(error).is_some(),
             _ => false,
+        }
+    }
+}
+
+impl From<PipelineError> for SyncError {
+    fn from(error: PipelineError) -> Self {
+        match error {
+            PipelineError::Cancelled => Self::Cancelled,
+            other => Self::Stage(Box::new(other)),
         }
     }
 }

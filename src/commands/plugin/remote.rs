@@ -132,7 +132,7 @@ async fn list(session: &Session, plugin: &dyn AnyPlugin) -> CommandResult {
     let name = plugin.name();
     let remotes = installation
         .db
-        .read(move |connection| remote::list(connection))
+        .read(remote::list)
         .await?
         .into_iter()
         .filter(|remote| remote.plugin == name)

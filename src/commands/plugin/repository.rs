@@ -182,7 +182,7 @@ async fn list(session: &Session, plugin: &dyn AnyPlugin) -> CommandResult {
     let name = plugin.name();
     let repositories = installation
         .db
-        .read(move |connection| repository::list(connection))
+        .read(repository::list)
         .await?
         .into_iter()
         .filter(|repository| repository.plugin == name && !repository.hidden)
