@@ -10,10 +10,12 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
+use pulp_models::{ArtifactStore, remote::Remote};
 use serde_json::Value;
 
 use crate::{
     content::Content,
+    download::{Downloader, SettingsError},
     installation::Installation,
     line::Line,
     options::{self, Options, OptionsError},
@@ -47,6 +49,17 @@ pub trait Plugin: Clone + Send + Sync + Sized + 'static {
         &self,
         context: &SyncContext<Self>,
     ) -> Result<FirstStage<Self::Content>, SyncError>;
+
+    /// Makes what downloads from a remote, for syncs and for files fetched on demand. A plugin whose
+    /// servers challenge (registries ask for tokens) gives one that can answer, by
+    /// [`Downloader::authorized_by`].
+    fn downloader(
+        &self,
+        remote: &Remote,
+        store: ArtifactStore,
+    ) -> Result<Downloader, SettingsError> {
+        Downloader::new(&remote.url, &remote.settings, store)
+    }
 
     /// Edits the line that follows the first stage.
     fn pipeline(
@@ -165,6 +178,12 @@ pub trait AnyPlugin: Send + Sync + 'static {
     ) -> Result<Value, OptionsError>;
     /// Validates hand-written options and fills in the defaults.
     fn normalize(&self, kind: OptionKind, value: &Value) -> Result<Value, OptionsError>;
+    /// [`Plugin::downloader`].
+    fn downloader(
+        &self,
+        remote: &Remote,
+        store: ArtifactStore,
+    ) -> Result<Downloader, SettingsError>;
     /// Synchronises a repository.
     async fn sync(
         &self,
@@ -232,6 +251,14 @@ impl<P: Plugin> AnyPlugin for P {
             OptionKind::Repository => through::<P::RepositoryOptions>(value),
             OptionKind::Publication => through::<P::PublicationOptions>(value),
         }
+    }
+
+    fn downloader(
+        &self,
+        remote: &Remote,
+        store: ArtifactStore,
+    ) -> Result<Downloader, SettingsError> {
+        Plugin::downloader(self, remote, store)
     }
 
     async fn sync(

@@ -21,7 +21,8 @@ pub struct SettingsError {
 }
 
 impl SettingsError {
-    pub(super) fn new(setting: impl Into<String>, problem: impl Into<String>) -> Self {
+    /// Says which setting and what is wrong with it.
+    pub fn new(setting: impl Into<String>, problem: impl Into<String>) -> Self {
         Self { setting: setting.into(), problem: problem.into() }
     }
 }

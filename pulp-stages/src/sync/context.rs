@@ -49,6 +49,7 @@ pub struct SyncContext<P: Plugin> {
 
 impl<P: Plugin> SyncContext<P> {
     pub(super) fn new(
+        plugin: &P,
         installation: &Installation,
         request: &SyncRequest,
         task: &TaskHandle,
@@ -58,7 +59,7 @@ impl<P: Plugin> SyncContext<P> {
         // A dry run fetches metadata only.
         let policy = if request.dry_run { Policy::OnDemand } else { remote.policy };
         Ok(Self {
-            downloads: Downloader::new(&remote.url, &remote.settings, installation.store.clone())?,
+            downloads: plugin.downloader(&remote, installation.store.clone())?,
             options: options::parse(&remote.options)?,
             repository_options: options::parse(&settings.options)?,
             installation: installation.clone(),

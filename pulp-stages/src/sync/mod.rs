@@ -74,7 +74,7 @@ async fn run<P: Plugin>(
 ) -> Result<SyncSummary, SyncError> {
     let clock = Instant::now();
     let started = Timestamp::now();
-    let context = SyncContext::<P>::new(installation, &request, &task)?;
+    let context = SyncContext::<P>::new(plugin, installation, &request, &task)?;
     let first = tokio::select! {
         first = plugin.first_stage(&context) => first?,
         () = task.cancel.cancelled() => return Err(SyncError::Cancelled),
