@@ -28,6 +28,7 @@ pub mod stages;
 
 pub mod progress;
 pub mod publish;
+pub mod repair;
 pub mod repository_settings;
 pub mod serve;
 pub mod sync;
