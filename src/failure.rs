@@ -50,6 +50,11 @@ impl Failure {
         Self { error: anyhow::anyhow!(message.into()), hint: None, exit: Exit::Usage }
     }
 
+    /// The user asked for an early end.
+    pub(crate) fn interrupted() -> Self {
+        Self { error: anyhow::anyhow!("Interrupted"), hint: None, exit: Exit::Interrupted }
+    }
+
     /// Adds advice, unless there is some already.
     #[must_use]
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {

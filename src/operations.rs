@@ -10,6 +10,7 @@ use pulp_models::{
     distribution::{self, BasePath, NewDistribution, Target},
     lock::RepositoryLock,
     publication,
+    reclaim::{self, Reclaim, Reclaimed},
     remote::{self, NewRemote, Remote},
     repository::{self, NewRepository, Repository},
     version,
@@ -28,6 +29,7 @@ use serde_json::Value;
 use crate::{
     application::Session,
     bars::Bars,
+    commands::PATIENCE,
     declaration::{Declaration, find_plugin},
     failure::{CommandResult, Exit, Failure},
     printer::bytes,
@@ -443,4 +445,27 @@ pub(crate) async fn destroy_version(
         version::delete_version(connection, id, number)
     })
     .await
+}
+
+/// Gives up the stored bytes of a repository's content that can be fetched again.
+pub(crate) async fn reclaim(
+    installation: &Installation,
+    repository: &Repository,
+) -> CommandResult<Reclaimed> {
+    let id = repository.id;
+    let what = Reclaim {
+        repositories: vec![id],
+        keep: Vec::new(),
+        keep_types: Vec::new(),
+        patience: PATIENCE,
+    };
+    let reclaimed = reclaim::reclaim(&installation.db, &installation.store, &what, |_| {})
+        .await
+        .map_err(anyhow::Error::new)?;
+    // A sync with policy `immediate` has something to do again, whatever upstream says.
+    installation
+        .db
+        .write(move |connection| repository::set_last_sync(connection, id, None))
+        .await?;
+    Ok(reclaimed)
 }

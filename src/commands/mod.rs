@@ -5,12 +5,14 @@
 
 mod apply;
 mod flags;
+mod maintenance;
 mod mirror;
 mod plugin;
 mod status;
 mod sync;
 mod task;
 
+pub(crate) use self::maintenance::PATIENCE;
 use clap::{ArgMatches, Args as _, Command};
 use pulp_stages::plugin::Plugins;
 
@@ -30,6 +32,7 @@ pub(crate) fn tree(plugins: &Plugins) -> Command {
         .subcommands([mirror::describe(plugins), apply::describe(), sync::describe()])
         .subcommands(plugins.iter().map(|plugin| plugin::describe(&**plugin)))
         .subcommands([task::describe()])
+        .subcommands(maintenance::describe())
         .subcommands(status::describe());
     GlobalFlags::augment_args(command)
 }
@@ -42,6 +45,8 @@ pub(crate) async fn run(session: &Session, matches: &ArgMatches) -> CommandResul
         "apply" => apply::run(session, matches).await,
         "sync" => sync::run(session, matches).await,
         "task" => task::run(session, matches).await,
+        "orphan" => maintenance::run_orphan(session, matches).await,
+        "check" => maintenance::run_check(session, matches).await,
         "status" => status::run_status(session).await,
         "settings" => status::run_settings(session),
         "completion" => status::run_completion(session, matches),

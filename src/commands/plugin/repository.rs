@@ -13,7 +13,7 @@ use crate::{
     commands::{flags, subcommand},
     failure::{CommandResult, Failure},
     operations::{self, SyncFlags},
-    printer::table,
+    printer::{bytes, table},
 };
 
 pub(super) fn describe(plugin: &dyn AnyPlugin) -> Command {
@@ -70,6 +70,9 @@ pub(super) fn describe(plugin: &dyn AnyPlugin) -> Command {
                     )
                     .arg(boolean("mirror", "Remove what upstream no longer has")),
             ),
+            Command::new("reclaim")
+                .about("Give up stored files that can be fetched again; they stay servable")
+                .arg(flags::name("Its name")),
             super::version::describe(),
         ])
 }
@@ -97,6 +100,7 @@ pub(super) async fn run(
         "list" => list(session, plugin).await,
         "show" => print(session, &find(session, plugin, matches).await?),
         "sync" => sync(session, plugin, matches).await,
+        "reclaim" => reclaim(session, plugin, matches).await,
         "version" => super::version::run(session, plugin, matches).await,
         _ => destroy(session, plugin, matches).await,
     }
@@ -212,6 +216,18 @@ async fn sync(session: &Session, plugin: &dyn AnyPlugin, matches: &ArgMatches) -
     let summary =
         operations::synchronize(session, &installation, repository, remote, mirror, &flags).await?;
     session.printer.result(&summary, operations::describe_summary)?;
+    Ok(())
+}
+
+async fn reclaim(session: &Session, plugin: &dyn AnyPlugin, matches: &ArgMatches) -> CommandResult {
+    let installation = session.installation().await?;
+    let repository = find(session, plugin, matches).await?;
+    let reclaimed = operations::reclaim(&installation, &repository).await?;
+    session
+        .printer
+        .result(&json!({ "artifacts": reclaimed.artifacts, "bytes": reclaimed.bytes }), |_| {
+            format!("Gave up {} files ({})", reclaimed.artifacts, bytes(reclaimed.bytes))
+        })?;
     Ok(())
 }
 

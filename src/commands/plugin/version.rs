@@ -5,14 +5,16 @@ use std::collections::BTreeMap;
 use clap::{Arg, ArgMatches, Command, value_parser};
 use pulp_models::{
     ContentId, Timestamp, VersionNumber, content,
+    repair::Scope,
     repository::Repository,
     version::{self, Change, Version},
 };
-use pulp_stages::{installation::Installation, plugin::AnyPlugin};
+use pulp_stages::{installation::Installation, plugin::AnyPlugin, repair};
 use serde::Serialize;
 
 use crate::{
     application::Session,
+    bars::Bars,
     commands::{flags, subcommand},
     failure::{CommandResult, Failure},
     operations,
@@ -55,6 +57,11 @@ pub(super) fn describe() -> Command {
                         .value_parser(value_parser!(i64).range(0..))
                         .help("The older version [default: the one before]"),
                 ),
+            Command::new("repair")
+                .about("Find missing and corrupt files of a version and fetch them again")
+                .arg(repository())
+                .arg(number().help("The version's number [default: the latest]"))
+                .arg(flags::switch("quick", "Look for missing files only")),
             Command::new("destroy")
                 .about("Delete a version; its changes become the next one's")
                 .arg(repository())
@@ -78,6 +85,7 @@ pub(super) async fn run(
             session.printer.result(&Shown::of(&version), Shown::describe)?;
             Ok(())
         }
+        "repair" => repair(session, &installation, &repository, matches).await,
         "diff" => diff(session, &installation, &repository, matches).await,
         _ => {
             let number = required(matches, "version")?;
@@ -204,4 +212,33 @@ async fn differences_after(
         Some((id, Difference { change, type_name: unit.type_name, content }))
     });
     Ok(differences.collect())
+}
+
+async fn repair(
+    session: &Session,
+    installation: &Installation,
+    repository: &Repository,
+    matches: &ArgMatches,
+) -> CommandResult {
+    let version = installation.version(repository, number(matches, "version")).await?;
+    let repaired = repair::repair(
+        installation,
+        &session.plugins,
+        Scope::Version(repository.id, version.number),
+        !matches.get_flag("quick"),
+        &Bars::new(session.printer),
+        &session.interrupt,
+    )
+    .await
+    .map_err(anyhow::Error::new)?;
+    session.printer.result(&repaired, |repaired| {
+        format!(
+            "{} files checked: {} missing, {} corrupted, {} repaired",
+            repaired.checked, repaired.missing, repaired.corrupted, repaired.repaired
+        )
+    })?;
+    if repaired.repaired == repaired.missing + repaired.corrupted {
+        return Ok(());
+    }
+    Err(anyhow::anyhow!("Some files could not be repaired").into())
 }
