@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    pulp::Application::new().plugin(plugin_file::File).run()
+    pulp::Application::new().plugin(plugin_file::File).plugin(plugin_container::Container).run()
 }

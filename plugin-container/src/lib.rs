@@ -1,19 +1,26 @@
 //! Container registries: mirror, serve and push.
+//!
+//! A repository is what a registry calls by one name: blobs, manifests, tags. [`survey`] finds out
+//! what upstream's tags name, `first_stage` reads manifests down to blobs, and the framework does
+//! the rest of a sync; `routes` serves the result under `/v2/` as the OCI distribution
+//! specification says.
 
 pub mod content;
+pub mod options;
+mod plugin;
+
 pub mod digest;
 pub mod manifest;
 pub mod media_type;
-pub mod options;
 pub mod reference;
 
 pub mod auth;
 pub mod client;
+pub mod filter;
+pub mod links;
 pub mod transport;
 
-pub mod filter;
-pub mod first_stage;
-pub mod links;
+mod first_stage;
 pub mod survey;
 mod tree;
 
@@ -22,3 +29,8 @@ pub mod paging;
 
 #[cfg(test)]
 mod testing;
+
+pub use plugin::Container;
+
+/// The plugin's name on the command line and in the database.
+pub const NAME: &str = "container";

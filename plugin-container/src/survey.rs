@@ -4,6 +4,8 @@
 //! its size is that of the tag list. Before: the options' filters. After: the fingerprint by which
 //! the framework sees that nothing changed, or the first stage, which reads the manifests.
 
+use std::collections::HashSet;
+
 use futures::{StreamExt as _, TryStreamExt as _};
 use pulp_models::Key;
 
@@ -103,9 +105,11 @@ impl Survey {
         resolved.try_filter_map(|found| std::future::ready(Ok(found))).try_collect().await
     }
 
-    /// The companions of `digest` among the tags that filters left out.
-    pub fn companions_of<'a>(&'a self, digest: &'a Digest) -> impl Iterator<Item = &'a Tag> {
-        self.companions.iter().filter(move |tag| subject_of_companion(tag) == Some(*digest))
+    /// The companions of `wanted` among the tags that filters left out.
+    pub fn companions_of(&self, wanted: &HashSet<Digest>) -> impl Iterator<Item = &Tag> {
+        self.companions
+            .iter()
+            .filter(|tag| subject_of_companion(tag).is_some_and(|digest| wanted.contains(&digest)))
     }
 
     /// Names what was found: equal for equal tags and digests. `companions` are what the companion
