@@ -116,3 +116,38 @@ pub fn insert_artifacts(conn: &mut Connection, batch: &[NewArtifact]) -> Result<
 pub(crate) fn signed(size: u64) -> i64 {
     i64::try_from(size).unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{both_databases, testing::TestDatabase};
+
+    both_databases! {
+        async fn artifacts_are_found_by_whatever_digest_was_written(db: TestDatabase) {
+            let (one, two) = (Sha256::of(b"one"), Sha256::of(b"two"));
+            let mut digests = Digests::from(two);
+            digests.insert(Algorithm::Sha512, &[7; 64]).expect("64 bytes");
+            db.write(move |conn| {
+                let batch = [
+                    NewArtifact { sha256: two, size: 4, digests: digests.clone() },
+                    NewArtifact { sha256: one, size: 3, digests: Digests::new() },
+                    NewArtifact { sha256: one, size: 3, digests: one.into() },
+                ];
+                insert_artifacts(conn, &batch)?;
+                insert_artifacts(conn, &batch)?;
+
+                let sizes = find_artifacts(conn, &[one, two, Sha256::of(b"three"), one])?;
+                assert_eq!(sizes, HashMap::from([(one, 3), (two, 4)]));
+
+                let sha512 = (Algorithm::Sha512, vec![7; 64]);
+                let sha256 = (Algorithm::Sha256, one.0.to_vec());
+                let asked = [sha512.clone(), sha256.clone(), (Algorithm::Md5, vec![7; 16])];
+                let found = find_by_digest(conn, &asked)?;
+                assert_eq!(found, HashMap::from([(sha512, (two, 4)), (sha256, (one, 3))]));
+                Ok(())
+            })
+            .await
+            .expect("done");
+        }
+    }
+}

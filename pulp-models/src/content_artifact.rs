@@ -83,3 +83,55 @@ pub fn upsert(conn: &mut Connection, batch: &[NewContentArtifact]) -> Result<(),
     dialect::upsert_content_artifacts(conn, &rows)?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        Key,
+        artifact::{NewArtifact, insert_artifacts},
+        both_databases,
+        content::{self, NewContent},
+        testing::TestDatabase,
+    };
+
+    both_databases! {
+        async fn bytes_once_stored_are_never_forgotten(db: TestDatabase) {
+            db.write(|conn| {
+                let natural_key = Key::of("file.file").finish();
+                let new = NewContent {
+                    type_name: "file.file".into(),
+                    natural_key,
+                    repo_key: None,
+                    metadata: "{}".into(),
+                    raw: None,
+                };
+                let content = content::insert(conn, &[new])?[&natural_key].0;
+                let row = |path: &str, artifact| NewContentArtifact {
+                    content,
+                    relative_path: RelativePath::new(path).expect("safe"),
+                    artifact,
+                };
+                let (one, two) = (Sha256::of(b"one"), Sha256::of(b"two"));
+                let sha256 = one;
+                insert_artifacts(conn, &[NewArtifact { sha256, size: 3, digests: one.into() }])?;
+                let mut after = |batch: &[NewContentArtifact]| {
+                    upsert(conn, batch)?;
+                    let files = load(conn, &[content, ContentId::new()])?.remove(&content);
+                    let files = files.expect("it has files");
+                    assert_eq!(files[0].relative_path.as_str(), "a");
+                    Ok::<_, DbError>((files.len(), files[0].artifact, files[0].size))
+                };
+                assert_eq!(after(&[row("b", None), row("a", None)])?, (2, None, None));
+                // Two in one batch: the one with bytes counts.
+                let batch = [row("a", Some(one)), row("a", None)];
+                assert_eq!(after(&batch)?, (2, Some(one), Some(3)));
+                assert_eq!(after(&[row("a", None)])?, (2, Some(one), Some(3)));
+                assert_eq!(after(&[row("a", Some(two))])?, (2, Some(two), None));
+                Ok(())
+            })
+            .await
+            .expect("done");
+        }
+    }
+}

@@ -248,3 +248,74 @@ fn user(conn: &mut Connection, id: RemoteId, force: bool) -> QueryResult<Option<
             .filter(content_artifact::sha256.is_null()))).get_result(c))?;
     Ok(needed.then(|| "content whose bytes are not stored".to_owned()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        both_databases,
+        repository::{self, NewRepository},
+        testing::TestDatabase,
+    };
+
+    fn new(name: &str) -> NewRemote {
+        NewRemote {
+            name: name.to_owned(),
+            plugin: "file".to_owned(),
+            url: "http://me:secret@host/PULP_MANIFEST".parse().expect("valid"),
+            policy: Policy::OnDemand,
+            settings: RemoteSettings { max_retries: Some(0), ..RemoteSettings::default() },
+            options: serde_json::json!({"manifest": "M", "\u{e9}": [1, null]}),
+        }
+    }
+
+    both_databases! {
+        async fn a_remote_comes_back_as_it_was_written(db: TestDatabase) {
+            db.write(|conn| {
+                let mut remote = create(conn, &new("b"))?;
+                assert_eq!(get(conn, "b")?, remote);
+                remote.name = "c".to_owned();
+                remote.policy = Policy::Streamed;
+                update(conn, &remote)?;
+                let changed = get_by_id(conn, remote.id)?;
+                assert_eq!((changed.name.as_str(), changed.policy), ("c", Policy::Streamed));
+                assert!(changed.updated >= changed.created);
+                create(conn, &new("a"))?;
+                let names: Vec<_> = list(conn)?.into_iter().map(|remote| remote.name).collect();
+                assert_eq!(names, ["a", "c"]);
+                delete(conn, "a", false)?;
+                let error = delete(conn, "a", false).expect_err("it is gone");
+                assert_eq!(error.to_string(), "Remote `a` does not exist");
+                Ok(())
+            })
+            .await
+            .expect("done");
+        }
+
+        async fn a_name_that_is_taken_is_said_so(db: TestDatabase) {
+            let error = db
+                .write(|conn| {
+                    create(conn, &new("a"))?;
+                    let mut other = create(conn, &new("b"))?;
+                    other.name = "a".to_owned();
+                    update(conn, &other)
+                })
+                .await
+                .expect_err("taken");
+            assert_eq!(error.to_string(), "Remote `a` already exists");
+        }
+
+        async fn a_remote_in_use_stays(db: TestDatabase) {
+            let error = db
+                .write(|conn| {
+                    let remote = Some(create(conn, &new("a"))?.id);
+                    let new = NewRepository { remote, ..NewRepository::new("r", "file") };
+                    repository::create(conn, &new)?;
+                    delete(conn, "a", true)
+                })
+                .await
+                .expect_err("in use");
+            assert_eq!(error.to_string(), "Remote `a` is used by repository `r`");
+        }
+    }
+}

@@ -130,3 +130,58 @@ fn expected(
     }
     Ok(Expected { size: size.map(i64::unsigned_abs), digests })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        Key, both_databases,
+        content::{self, NewContent},
+        testing::TestDatabase,
+    };
+
+    both_databases! {
+        async fn sources_are_replaced_and_come_back_in_order(db: TestDatabase) {
+            db.write(|conn| {
+                let natural_key = Key::of("file.file").finish();
+                let new = NewContent {
+                    type_name: "file.file".into(),
+                    natural_key,
+                    repo_key: None,
+                    metadata: "{}".into(),
+                    raw: None,
+                };
+                let content = content::insert(conn, &[new])?[&natural_key].0;
+                let path = RelativePath::new("a/b").expect("safe");
+                let remotes = [RemoteId::new(), RemoteId::new()];
+                let mut digests = Digests::from(Sha256::of(b"bytes"));
+                digests.insert(Algorithm::Md5, &[7; 16]).expect("16 bytes");
+                let source = |remote, position, url: &str, expected: &Expected| NewRemoteArtifact {
+                    content,
+                    relative_path: path.clone(),
+                    remote,
+                    position,
+                    url: url.parse().expect("valid"),
+                    expected: expected.clone(),
+                };
+                let known = Expected { size: Some(5), digests };
+                let unknown = Expected::default();
+                upsert(conn, &[
+                    source(remotes[1], 0, "http://b/0", &unknown),
+                    source(remotes[0], 1, "http://a/1", &unknown),
+                    source(remotes[0], 0, "http://me:secret@a/0", &unknown),
+                    source(remotes[0], 0, "http://me:secret@a/0", &unknown),
+                ])?;
+                upsert(conn, &[source(remotes[1], 0, "http://b/new", &known)])?;
+                let found = sources(conn, content, &path)?;
+                let urls: Vec<_> = found.iter().map(|of| of.url.expose().as_str()).collect();
+                assert_eq!(urls, ["http://me:secret@a/0", "http://b/new", "http://a/1"]);
+                assert_eq!(found[1].expected, known);
+                assert_eq!((found[2].remote, found[2].position), (remotes[0], 1));
+                Ok(())
+            })
+            .await
+            .expect("done");
+        }
+    }
+}

@@ -219,3 +219,60 @@ pub fn delete(conn: &mut Connection, name: &str) -> Result<(), DbError> {
     on!(conn, c => diesel::delete(repository::table.find(id)).execute(c))?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{both_databases, testing::TestDatabase, version::Mode};
+
+    both_databases! {
+        async fn a_repository_comes_back_as_it_was_written(db: TestDatabase) {
+            db.write(|conn| {
+                let new = NewRepository {
+                    description: Some("all of it".to_owned()),
+                    retain_versions: Some(3),
+                    options: serde_json::json!({"autopublish": true}),
+                    ..NewRepository::new("b", "file")
+                };
+                let mut repository = create(conn, &new)?;
+                assert_eq!(get(conn, "b")?, repository);
+                repository.description = None;
+                repository.retain_versions = None;
+                // Completing a version is the only thing that moves the number.
+                repository.next_version = VersionNumber(7);
+                update(conn, &repository)?;
+                set_last_sync(conn, repository.id, Some(&serde_json::json!({"etag": "x"})))?;
+                let changed = get_by_id(conn, repository.id)?;
+                assert_eq!((&changed.description, changed.retain_versions), (&None, None));
+                assert_eq!(changed.next_version, VersionNumber(1));
+                assert_eq!(changed.last_sync, Some(serde_json::json!({"etag": "x"})));
+                create(conn, &NewRepository::new("a", "deb"))?;
+                let names: Vec<_> = list(conn)?.into_iter().map(|row| row.name).collect();
+                assert_eq!(names, ["a", "b"]);
+                Ok(())
+            })
+            .await
+            .expect("done");
+        }
+
+        async fn a_deleted_repository_leaves_no_rows_but_its_content(db: TestDatabase) {
+            db.write(|conn| {
+                let repository = create(conn, &NewRepository::new("a", "file"))?.id;
+                let number = version::begin(conn, repository)?;
+                let unit = crate::ContentId::new();
+                version::stage_content(conn, repository, number, &[unit])?;
+                delete(conn, "a")?;
+                let error = get(conn, "a").expect_err("it is gone");
+                assert_eq!(error.to_string(), "Repository `a` does not exist");
+                assert!(version::list(conn, repository)?.is_empty());
+                let again = create(conn, &NewRepository::new("a", "file"))?.id;
+                let how = version::Completion::new(Mode::Mirror);
+                let number = version::begin(conn, again)?;
+                assert_eq!(version::complete_version(conn, again, number, &how)?, None);
+                Ok(())
+            })
+            .await
+            .expect("done");
+        }
+    }
+}
