@@ -14,13 +14,14 @@
 //! needs: words, flags, bars, exit codes.
 
 mod application;
-mod bars;
 mod commands;
-mod declaration;
-mod failure;
 mod operations;
-mod printer;
+mod declaration;
+mod declare;
 mod remote_flags;
 mod settings;
+mod printer;
+mod bars;
+mod failure;
 
 pub use application::Application;

@@ -1,18 +1,16 @@
-//! What commands have in common: bringing a declared repository into being, synchronising and
-//! publishing it.
+//! What commands have in common: finding, synchronising, publishing and changing repositories.
 
 use std::sync::Arc;
 
 use clap::Args;
 use pulp_models::{
-    RemoteUrl, VersionNumber,
+    VersionNumber,
     db::{Connection, DbError},
-    distribution::{self, BasePath, NewDistribution, Target},
     lock::RepositoryLock,
     publication,
     reclaim::{self, Reclaim, Reclaimed},
-    remote::{self, NewRemote, Remote},
-    repository::{self, NewRepository, Repository},
+    remote::{self, Remote},
+    repository::{self, Repository},
     version,
 };
 use pulp_stages::{
@@ -23,205 +21,15 @@ use pulp_stages::{
     repository_settings::RepositorySettings,
     sync::{SyncRequest, SyncSummary},
 };
-use serde::Serialize;
-use serde_json::Value;
 
 use crate::{
     application::Session,
     bars::Bars,
     commands::PATIENCE,
-    declaration::{Declaration, find_plugin},
+    declaration::find_plugin,
     failure::{CommandResult, Exit, Failure},
     printer::bytes,
 };
-
-/// A difference between what is declared and what is there.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct Change {
-    /// `create` or `update`.
-    pub(crate) action: &'static str,
-    /// `remote`, `repository` or `distribution`.
-    pub(crate) kind: &'static str,
-    /// Its name.
-    pub(crate) name: String,
-    /// The fields that differ; none for what is created.
-    pub(crate) fields: Vec<&'static str>,
-}
-
-/// Makes the rows what `declaration` says, in one transaction; says what differed. With `check`,
-/// nothing is written.
-pub(crate) async fn declare(
-    installation: &Installation,
-    declaration: &Declaration,
-    check: bool,
-) -> CommandResult<Vec<Change>> {
-    let base_path = declaration.base_path()?;
-    let declaration = declaration.clone();
-    let settings = RepositorySettings {
-        mirror: declaration.mirror,
-        autopublish: true,
-        options: declaration.repository.clone(),
-        publication: declaration.publication.clone(),
-    }
-    .to_value()?;
-    let work = move |connection: &mut Connection| {
-        let mut changes = Vec::new();
-        let remote = declare_remote(connection, &declaration, check, &mut changes)?;
-        let repository = declare_repository(
-            connection,
-            &declaration,
-            &settings,
-            remote.as_ref(),
-            check,
-            &mut changes,
-        )?;
-        declare_distribution(
-            connection,
-            &declaration,
-            base_path.clone(),
-            repository.as_ref(),
-            check,
-            &mut changes,
-        )?;
-        Ok(changes)
-    };
-    Ok(if check { installation.db.read(work).await? } else { installation.db.write(work).await? })
-}
-
-/// Creates the remote, or lays what differs over it.
-fn declare_remote(
-    connection: &mut Connection,
-    declaration: &Declaration,
-    check: bool,
-    changes: &mut Vec<Change>,
-) -> Result<Option<Remote>, DbError> {
-    let name = &declaration.name;
-    let Some(mut row) = found(remote::get(connection, name))? else {
-        changes.push(Change::create("remote", name));
-        let new = NewRemote {
-            name: name.clone(),
-            plugin: declaration.plugin.clone(),
-            url: declaration.url.clone(),
-            policy: declaration.policy,
-            settings: declaration.remote.clone(),
-            options: declaration.options.clone(),
-        };
-        return if check { Ok(None) } else { remote::create(connection, &new).map(Some) };
-    };
-    let mut differ = Differ::default();
-    differ.set("url", &mut row.url, &declaration.url);
-    differ.set("policy", &mut row.policy, &declaration.policy);
-    differ.set("remote", &mut row.settings, &declaration.remote);
-    differ.set("options", &mut row.options, &declaration.options);
-    if differ.push("remote", name, changes) && !check {
-        remote::update(connection, &row)?;
-    }
-    Ok(Some(row))
-}
-
-/// Creates the repository, or lays what differs over it.
-fn declare_repository(
-    connection: &mut Connection,
-    declaration: &Declaration,
-    settings: &Value,
-    remote: Option<&Remote>,
-    check: bool,
-    changes: &mut Vec<Change>,
-) -> Result<Option<Repository>, DbError> {
-    let name = &declaration.name;
-    let remote = remote.map(|remote| remote.id);
-    let Some(mut row) = found(repository::get(connection, name))? else {
-        changes.push(Change::create("repository", name));
-        let new = NewRepository {
-            remote,
-            retain_versions: declaration.retain_versions,
-            options: settings.clone(),
-            ..NewRepository::new(name, &declaration.plugin)
-        };
-        return if check { Ok(None) } else { repository::create(connection, &new).map(Some) };
-    };
-    let mut differ = Differ::default();
-    differ.set("remote", &mut row.remote, &remote);
-    differ.set("retain_versions", &mut row.retain_versions, &declaration.retain_versions);
-    differ.set("options", &mut row.options, settings);
-    if differ.push("repository", name, changes) && !check {
-        repository::update(connection, &row)?;
-    }
-    Ok(Some(row))
-}
-
-/// Creates the distribution, or lays what differs over it.
-fn declare_distribution(
-    connection: &mut Connection,
-    declaration: &Declaration,
-    base_path: BasePath,
-    repository: Option<&Repository>,
-    check: bool,
-    changes: &mut Vec<Change>,
-) -> Result<(), DbError> {
-    let name = &declaration.name;
-    let target = repository.map(|repository| Target::Repository(repository.id));
-    let Some(mut row) = found(distribution::get(connection, name))? else {
-        changes.push(Change::create("distribution", name));
-        if let (Some(target), false) = (target, check) {
-            let new = NewDistribution {
-                name: name.clone(),
-                plugin: declaration.plugin.clone(),
-                base_path,
-                target,
-                options: Value::Object(serde_json::Map::new()),
-            };
-            distribution::create(connection, &new)?;
-        }
-        return Ok(());
-    };
-    let mut differ = Differ::default();
-    differ.set("base_path", &mut row.base_path, &base_path);
-    if let Some(target) = target {
-        differ.set("repository", &mut row.target, &target);
-    }
-    if differ.push("distribution", name, changes) && !check {
-        distribution::update(connection, &row)?;
-    }
-    Ok(())
-}
-
-/// Collects the names of the fields that a declaration changes.
-#[derive(Default)]
-struct Differ(Vec<&'static str>);
-
-impl Differ {
-    fn set<T: PartialEq + Clone>(&mut self, field: &'static str, stored: &mut T, declared: &T) {
-        if stored != declared {
-            self.0.push(field);
-            stored.clone_from(declared);
-        }
-    }
-
-    /// Adds an update to `changes`, if there is one.
-    fn push(self, kind: &'static str, name: &str, changes: &mut Vec<Change>) -> bool {
-        let differs = !self.0.is_empty();
-        if differs {
-            changes.push(Change { action: "update", kind, name: name.to_owned(), fields: self.0 });
-        }
-        differs
-    }
-}
-
-impl Change {
-    fn create(kind: &'static str, name: &str) -> Self {
-        Self { action: "create", kind, name: name.to_owned(), fields: Vec::new() }
-    }
-}
-
-/// What was looked for, or nothing if it does not exist.
-fn found<T>(result: Result<T, DbError>) -> Result<Option<T>, DbError> {
-    match result {
-        Ok(row) => Ok(Some(row)),
-        Err(DbError::NotFound { .. }) => Ok(None),
-        Err(error) => Err(error),
-    }
-}
 
 /// Flags of a sync.
 #[derive(Debug, Clone, Default, Args)]
@@ -353,7 +161,7 @@ pub(crate) async fn find_repository(
     Ok(repository)
 }
 
-fn same_plugin(kind: &str, name: &str, actual: &str, wanted: &str) -> CommandResult {
+pub(crate) fn same_plugin(kind: &str, name: &str, actual: &str, wanted: &str) -> CommandResult {
     if actual == wanted {
         return Ok(());
     }
@@ -372,43 +180,6 @@ async fn remote_of(installation: &Installation, repository: &Repository) -> Comm
 pub(crate) async fn synchronizable(installation: &Installation) -> CommandResult<Vec<Repository>> {
     let repositories = installation.db.read(repository::list).await?;
     Ok(repositories.into_iter().filter(|row| row.remote.is_some() && !row.hidden).collect())
-}
-
-/// What an earlier command declared under `name`, or the defaults.
-pub(crate) async fn declared(
-    installation: &Installation,
-    plugin: &dyn AnyPlugin,
-    name: &str,
-    url: &RemoteUrl,
-) -> CommandResult<Declaration> {
-    let wanted = name.to_owned();
-    let (remote, repository, distribution) = installation
-        .db
-        .read(move |connection| {
-            Ok((
-                found(remote::get(connection, &wanted))?,
-                found(repository::get(connection, &wanted))?,
-                found(distribution::get(connection, &wanted))?,
-            ))
-        })
-        .await?;
-    let mut declaration = Declaration::new(name, plugin.name(), url);
-    if let Some(remote) = remote {
-        same_plugin("Remote", name, &remote.plugin, plugin.name())?;
-        declaration.policy = remote.policy;
-        declaration.remote = remote.settings;
-        declaration.options = remote.options;
-    }
-    if let Some(repository) = repository {
-        same_plugin("Repository", name, &repository.plugin, plugin.name())?;
-        let settings = RepositorySettings::of(&repository)?;
-        declaration.mirror = settings.mirror;
-        declaration.retain_versions = repository.retain_versions;
-        declaration.repository = settings.options;
-        declaration.publication = settings.publication;
-    }
-    declaration.base_path = distribution.map(|row| row.base_path.to_string());
-    Ok(declaration)
 }
 
 /// Changes a repository under its lock, which somebody else may hold.

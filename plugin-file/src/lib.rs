@@ -4,17 +4,17 @@
 //! Metalink or a checksum list. [`upstream_format`] tells which, one parser per format turns it
 //! into [`entry::Entry`] values, and the framework does the rest.
 
+mod plugin;
 pub mod content;
 pub mod options;
-mod plugin;
 
-pub mod checksums;
-pub mod distinct;
 pub mod entry;
-mod lines;
-pub mod manifest;
-pub mod metalink;
 pub mod upstream_format;
+pub mod manifest;
+pub mod checksums;
+pub mod metalink;
+pub mod distinct;
+mod lines;
 
 mod first_stage;
 mod publisher;

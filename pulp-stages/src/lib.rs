@@ -1,8 +1,12 @@
 //! The verbs of the sync engine: declarative content, stages, downloads, sync, publish, serve.
+//!
+//! The modules stand in the order in which a newcomer should read them. [`plugin`] is the contract
+//! with whoever adds a repository type; then come the things that move along the line, the line
+//! itself, what the stages need, and what is done with it all: [`sync`], [`publish`], [`serve`].
 
-pub mod installation;
-pub mod options;
 pub mod plugin;
+pub mod options;
+pub mod installation;
 
 pub mod content;
 pub mod declarative;
@@ -11,28 +15,25 @@ pub mod pending;
 pub mod resolution;
 
 pub mod stage;
-
 pub mod inbox;
 pub mod outbox;
 mod queue;
-
 pub mod line;
 pub mod pipeline;
-pub mod profile;
 pub mod scope;
-
+pub mod profile;
 pub mod budget;
 
 pub mod download;
 pub mod stages;
 
-pub mod progress;
-pub mod publish;
-pub mod repair;
-pub mod repository_settings;
-pub mod serve;
 pub mod sync;
+pub mod publish;
+pub mod serve;
+pub mod repair;
 pub mod task;
+pub mod progress;
+pub mod repository_settings;
 
 #[cfg(feature = "testing")]
 pub mod testing;

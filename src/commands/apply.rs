@@ -9,8 +9,8 @@ use super::flags;
 use crate::{
     application::Session,
     declaration,
+    declare::{self, Change},
     failure::{CommandResult, Exit, Failure},
-    operations::{self, Change},
 };
 
 pub(super) fn describe() -> Command {
@@ -40,7 +40,7 @@ pub(super) async fn run(session: &Session, matches: &ArgMatches) -> CommandResul
     let installation = session.installation().await?;
     let mut changes = Vec::new();
     for declaration in &declarations {
-        changes.extend(operations::declare(&installation, declaration, check).await?);
+        changes.extend(declare::declare(&installation, declaration, check).await?);
     }
     let different = check && !changes.is_empty();
     let applied = Applied { repositories: declarations.len(), changes };

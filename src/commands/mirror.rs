@@ -14,6 +14,7 @@ use crate::{
     application::Session,
     commands::subcommand,
     declaration::{Declaration, find_plugin},
+    declare,
     failure::{CommandResult, Failure},
     operations::{self, SyncFlags},
     remote_flags::RemoteFlags,
@@ -82,7 +83,7 @@ pub(super) async fn run(session: &Session, matches: &ArgMatches) -> CommandResul
     let plugin = find_plugin(&session.plugins, plugin)?;
     let installation = session.installation().await?;
     let declaration = declaration(&installation, &**plugin, matches).await?;
-    operations::declare(&installation, &declaration, false).await?;
+    declare::declare(&installation, &declaration, false).await?;
     let flags =
         SyncFlags::from_arg_matches(matches).map_err(|error| Failure::usage(error.to_string()))?;
     let repository =
@@ -109,7 +110,7 @@ async fn declaration(
         Some(name) => name.clone(),
         None => name_of(&url)?,
     };
-    let mut declaration = operations::declared(installation, plugin, &name, &url).await?;
+    let mut declaration = declare::declared(installation, plugin, &name, &url).await?;
     if let Some(policy) = matches.get_one::<String>("policy") {
         declaration.policy = policy.parse().map_err(anyhow::Error::new)?;
     }

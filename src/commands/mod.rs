@@ -3,14 +3,14 @@
 //! Plugins bring flags and subcommands of their own, so the tree is built at run time. One module
 //! per group of commands; each has a function that describes its commands and one that runs them.
 
-mod apply;
-mod flags;
-mod maintenance;
 mod mirror;
-mod plugin;
-mod status;
+mod apply;
 mod sync;
+mod plugin;
 mod task;
+mod maintenance;
+mod status;
+mod flags;
 
 pub(crate) use self::maintenance::PATIENCE;
 use clap::{ArgMatches, Args as _, Command};

@@ -5,8 +5,8 @@
 //! failed one is deleted.
 
 mod context;
-mod error;
 mod writer;
+mod error;
 
 use std::{sync::Arc, time::Instant};
 

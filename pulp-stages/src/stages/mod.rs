@@ -2,15 +2,15 @@
 //!
 //! A first stage stands before them. Each one takes its services (database, store, downloads) when
 //! it is built and knows neither its neighbours nor the plugin.
+mod query_existing_contents;
+mod query_existing_artifacts;
 mod artifact_downloader;
 mod artifact_saver;
-mod content_association;
 mod content_saver;
-mod content_unassociation;
-mod query_existing_artifacts;
-mod query_existing_contents;
 mod remote_artifact_saver;
 mod resolve_content_futures;
+mod content_association;
+mod content_unassociation;
 
 pub use artifact_downloader::ArtifactDownloader;
 pub use artifact_saver::ArtifactSaver;

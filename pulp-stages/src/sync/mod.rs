@@ -7,11 +7,11 @@
 //! content rows, which the next sync finds.
 
 mod context;
-mod draft;
-mod error;
 mod line;
+mod draft;
 mod state;
 mod summary;
+mod error;
 
 use std::{sync::Arc, time::Instant};
 

@@ -1,10 +1,10 @@
 //! `pulp PLUGIN …`: the resources of one repository type, in the words of Pulp's own command line.
 
-mod distribution;
-mod publication;
 mod remote;
 mod repository;
 mod version;
+mod publication;
+mod distribution;
 
 use clap::{ArgMatches, Command};
 use pulp_stages::plugin::AnyPlugin;
