@@ -211,7 +211,7 @@ fn status(lab: &Lab) -> Result<()> {
     ensure!(status["repositories"] == 1, "Not one repository: {status}");
     let settings = lab.pulp.run(&["settings"])?;
     ensure!(
-        settings.contains("PULP_HOME"),
+        settings.contains("environment"),
         "It does not say where the home comes from:\n{settings}"
     );
     Ok(())
