@@ -30,6 +30,7 @@ const CHUNK: usize = 1000;
 /// Reads a list of files; see the module.
 pub(crate) struct ReadList {
     entries: Box<dyn Iterator<Item = Result<Entry, ParseError>> + Send>,
+    url: RemoteUrl,
     remote: RemoteId,
     deferred: bool,
     parsed: Counter,
@@ -43,9 +44,12 @@ impl ReadList {
             Some(format) => format,
             None => detect(url, list).map_err(|error| SyncError::upstream(url, error))?,
         };
-        let entries = upstream_format::entries(format, None, url, BufReader::new(list.reader()));
+        let algorithm = context.options.algorithm;
+        let reader = BufReader::new(list.reader());
+        let entries = upstream_format::entries(format, algorithm, url, reader);
         Ok(Self {
             entries,
+            url: url.clone(),
             remote: context.remote.id,
             deferred: context.policy.is_deferred(),
             parsed: context.progress.counter("sync.parsing.metadata", "Parsing Metadata"),
@@ -96,7 +100,7 @@ impl Stage<FileContent> for ReadList {
             })
             .await?;
             self = stage;
-            let chunk = chunk?;
+            let chunk = chunk.map_err(|error| StageError::from(error).url(&self.url))?;
             if chunk.is_empty() {
                 return Ok(());
             }

@@ -1,7 +1,7 @@
 //! What file repositories add to the framework's options.
 
 use clap::Args;
-use pulp_models::RelativePath;
+use pulp_models::{Algorithm, RelativePath};
 use serde::{Deserialize, Serialize};
 
 use crate::upstream_format::UpstreamFormat;
@@ -14,6 +14,10 @@ pub struct FileRemoteOptions {
     #[arg(long, value_enum)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub format: Option<UpstreamFormat>,
+    /// Which digests of a checksum list that holds several, as in `sha256` [default: all of them]
+    #[arg(long, value_name = "ALGORITHM")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub algorithm: Option<Algorithm>,
 }
 
 /// Options of a publication.
