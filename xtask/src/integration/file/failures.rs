@@ -101,21 +101,23 @@ fn contradiction(lab: &Lab) -> Result<()> {
         ("a".to_owned(), noise(3, 10)),
     ]);
     let url = files.put(&lab.upstream);
-    refused(lab, &url, &["--policy", "on_demand"], &["`a`", "line 1", "line 3"]).map(drop)
+    refused(lab, &url, &["--policy", "on_demand"], &[&url, "`a`", "line 1", "line 3"]).map(drop)
 }
 
 fn climbing(lab: &Lab) -> Result<()> {
     let files =
         Files(vec![("a".to_owned(), noise(1, 10)), ("../../escaped".to_owned(), noise(2, 10))]);
     let url = files.put(&lab.upstream);
-    refused(lab, &url, &["--policy", "immediate"], &["line 2", "../../escaped"]).map(drop)
+    refused(lab, &url, &["--policy", "immediate"], &[&url, "line 2", "../../escaped"]).map(drop)
 }
 
 fn no_list(lab: &Lab) -> Result<()> {
     lab.upstream.put("PULP_MANIFEST", "<!doctype html>\n<title>Please log in</title>\n");
-    refused(lab, &lab.upstream.url("PULP_MANIFEST"), &[], &["line 1"])?;
+    let url = lab.upstream.url("PULP_MANIFEST");
+    refused(lab, &url, &[], &[&url, "line 1"])?;
     lab.upstream.put("files", "Please log in\n");
-    refused(lab, &lab.upstream.url("files"), &[], &["Please log in"]).map(drop)
+    let url = lab.upstream.url("files");
+    refused(lab, &url, &[], &[&url, "Please log in"]).map(drop)
 }
 
 fn misspelt(lab: &Lab) -> Result<()> {
