@@ -12,7 +12,7 @@ use pulp_stages::{Inbox, Pipeline};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use crate::kit::{self, bounded, feed, feed_units, line, numbers, stage, unit};
+use crate::kit::{self, Pass, Seen, bounded, feed, feed_units, line, numbers, stage, unit};
 
 /// All units arrive in order, and each batch has `min` units or whatever was left.
 fn check(batches: &[Vec<u64>], items: u64, min: usize, context: &str) {
@@ -106,11 +106,32 @@ async fn awaiting_a_unit_flushes_every_later_batch_that_it_enters() {
         Ok(())
     });
     // It is awaited when it enters the first batch, and before it enters the others.
-    let slow = kit::Pass { name: "Slow", takes: Duration::from_secs(1), ..kit::Pass::default() };
+    let slow = Pass { name: "Slow", takes: Duration::from_secs(1), ..Pass::default() };
     let (line, seen) =
         line(first).batches("A", 500).stage(slow).batches("B", 500).collect_batches(500);
     kit::run(line, 1000).await.expect("nothing fails");
     assert_eq!(seen.batches(), [vec![0], vec![1]]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn awaiting_a_unit_does_not_flush_the_batch_behind_it() {
+    let first = feed(|output| async move {
+        let handle = output.put_awaitable(unit(0)).await?;
+        output.put(unit(1)).await?;
+        sleep(Duration::from_millis(1)).await;
+        // The stage has these two in hand by now. The next one waits for company.
+        output.put(unit(2)).await?;
+        handle.await?;
+        sleep(Duration::from_secs(10)).await;
+        output.put(unit(3)).await?;
+        Ok(())
+    });
+    let seen = Seen::default();
+    let takes = Duration::from_secs(1);
+    let slow = Pass { name: "Slow", min: 2, takes, seen: seen.clone(), ..Pass::default() };
+    let (line, _) = line(first).stage(slow).collect();
+    kit::run(line, 1000).await.expect("nothing fails");
+    assert_eq!(seen.batches(), [[0, 1], [2, 3]]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -140,7 +161,7 @@ async fn a_wait_that_was_given_up_no_longer_flushes() {
         output.put(unit(1)).await?;
         Ok(())
     });
-    let slow = kit::Pass { name: "Slow", takes: Duration::from_secs(1), ..kit::Pass::default() };
+    let slow = Pass { name: "Slow", takes: Duration::from_secs(1), ..Pass::default() };
     let (line, seen) = line(first).stage(slow).collect_batches(2);
     kit::run(line, 1000).await.expect("nothing fails");
     assert_eq!(seen.batches(), [vec![0, 1]]);

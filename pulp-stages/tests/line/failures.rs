@@ -56,7 +56,7 @@ async fn an_error_names_stage_unit_and_url_and_hides_credentials() {
     let error = kit::run(line(first).done(), 1).await.expect_err("it fails");
     insta::assert_debug_snapshot!(chain(&error), @r#"
     [
-        "Stage `Feed` failed on `test.number` `a/b.iso` at `http://host/a/b.iso?%E2%80%A6`",
+        "Stage `Feed` failed on `test.number` `a/b.iso` at `http://host/a/b.iso?...`",
         "refused",
     ]
     "#);
