@@ -2,7 +2,8 @@
 //!
 //! All downloads are driven inside this one task: a task per file would cost more than a small
 //! file does. Units leave in the order in which they are complete; units without downloads pass at
-//! once.
+//! once. How to download it does not know, that is [`Fetch`]'s; nor where the bytes are kept, that
+//! is the next stage's.
 
 use std::sync::Arc;
 
@@ -24,7 +25,8 @@ use crate::{
 /// How artifacts are fetched; the downloader of a remote, or a stand-in in tests.
 #[async_trait]
 pub trait Fetch: Send + Sync + 'static {
-    /// Fetches and verifies one artifact.
+    /// Fetches and verifies one artifact, whose URLs are tried in order. Dropping the future stops
+    /// the transfer and leaves nothing behind.
     async fn fetch(&self, artifact: &DeclarativeArtifact) -> Result<Verified, StageError>;
 }
 
@@ -41,6 +43,9 @@ impl Fetch for Downloader {
 }
 
 /// Downloads artifacts; see the module.
+///
+/// Failing or cancelled, it drops the downloads that run. What they had fetched is gone; what was
+/// passed on before is not.
 pub struct ArtifactDownloader {
     fetch: Arc<dyn Fetch>,
     budget: Budget,
@@ -49,7 +54,8 @@ pub struct ArtifactDownloader {
 }
 
 impl ArtifactDownloader {
-    /// Units that are downloaded at once, by default.
+    /// Units that are downloaded at once, by default. Connections are fewer: they are limited by
+    /// the remote.
     pub const CONCURRENCY: usize = 200;
 
     /// Downloads through `fetch`.
@@ -58,7 +64,7 @@ impl ArtifactDownloader {
         Self { fetch, budget, counter: None, concurrency: Self::CONCURRENCY }
     }
 
-    /// Bounds the bytes that are downloaded and not saved yet.
+    /// Bounds the bytes that are downloaded and not saved yet, as far as sizes are known before.
     #[must_use]
     pub fn budget(mut self, budget: Budget) -> Self {
         self.budget = budget;
@@ -72,24 +78,40 @@ impl ArtifactDownloader {
         self
     }
 
-    async fn download<C: Content>(
+    /// Downloads so many units at once, at least one; all artifacts of a unit at the same time.
+    #[must_use]
+    pub fn concurrency(mut self, units: usize) -> Self {
+        self.concurrency = units.max(1);
+        self
+    }
+
+    /// Downloads what `unit` lacks and passes it on. It does both, so that a full outbox keeps this
+    /// unit waiting and no other one's download.
+    async fn pass<C: Content>(
         &self,
         mut unit: DeclarativeContent<C>,
-    ) -> Result<DeclarativeContent<C>, StageError> {
-        let wanted: Vec<usize> =
-            (0..unit.artifacts.len()).filter(|at| unit.artifacts[*at].needs_download()).collect();
-        let bytes = wanted.iter().filter_map(|at| unit.artifacts[*at].size()).sum();
-        let permit = self.budget.acquire(bytes).await;
-        let bodies = wanted.iter().map(|at| self.fetch.fetch(&unit.artifacts[*at]));
-        let bodies = try_join_all(bodies).await.at_unit(&unit)?;
+        output: &Outbox<C>,
+    ) -> Result<(), StageError> {
+        if lacks_bytes(&unit) {
+            let bytes = bytes_to_come(&unit.artifacts);
+            // One permit for all of them: a unit that held one and waited for another could wait
+            // for a unit that does the same.
+            let permit = self.budget.acquire(bytes).await;
+            let wanted = unit.artifacts.iter_mut().filter(|artifact| artifact.needs_download());
+            let downloaded = try_join_all(wanted.map(|artifact| self.download(artifact))).await;
+            downloaded.at_unit(&unit)?;
+            unit.charge(permit);
+        }
+        Ok(output.put(unit).await?)
+    }
+
+    async fn download(&self, artifact: &mut DeclarativeArtifact) -> Result<(), StageError> {
+        let bytes = self.fetch.fetch(artifact).await?;
+        artifact.set_downloaded(bytes);
         if let Some(counter) = &self.counter {
-            counter.add(bodies.len() as u64);
+            counter.add(1);
         }
-        for (at, body) in wanted.into_iter().zip(bodies) {
-            unit.artifacts[at].set_downloaded(body);
-        }
-        unit.charge(permit);
-        Ok(unit)
+        Ok(())
     }
 }
 
@@ -106,16 +128,27 @@ impl<C: Content> Stage<C> for ArtifactDownloader {
         while open || !running.is_empty() {
             tokio::select! {
                 biased;
-                Some(unit) = running.next(), if !running.is_empty() => output.put(unit?).await?,
+                Some(passed) = running.next() => passed?,
                 unit = units.next(), if open && running.len() < self.concurrency => match unit {
                     None => open = false,
-                    Some(unit) if unit.artifacts.iter().any(DeclarativeArtifact::needs_download) => {
-                        running.push(self.download(unit));
+                    // Nothing is kept waiting, so the way of a re-sync's many units is the short one.
+                    Some(unit) if running.is_empty() && !lacks_bytes(&unit) => {
+                        output.put(unit).await?;
                     }
-                    Some(unit) => output.put(unit).await?,
+                    Some(unit) => running.push(self.pass(unit, &output)),
                 },
             }
         }
         Ok(())
     }
+}
+
+fn lacks_bytes<C: Content>(unit: &DeclarativeContent<C>) -> bool {
+    unit.artifacts.iter().any(DeclarativeArtifact::needs_download)
+}
+
+/// As upstream says; it may say anything.
+fn bytes_to_come(artifacts: &[DeclarativeArtifact]) -> u64 {
+    let wanted = artifacts.iter().filter(|artifact| artifact.needs_download());
+    wanted.filter_map(DeclarativeArtifact::size).fold(0, u64::saturating_add)
 }

@@ -12,7 +12,7 @@ mod resolve_content_futures;
 mod content_association;
 mod content_unassociation;
 
-pub use artifact_downloader::ArtifactDownloader;
+pub use artifact_downloader::{ArtifactDownloader, Fetch};
 pub use artifact_saver::ArtifactSaver;
 pub use content_association::ContentAssociation;
 pub use content_saver::ContentSaver;

@@ -7,6 +7,7 @@ use std::{
 
 use async_trait::async_trait;
 use futures::future::BoxFuture;
+use proptest::test_runner::Config as ProptestConfig;
 use pulp_models::Key;
 use pulp_stages::{
     Content, DeclarativeContent, Inbox, Line, Outbox, Pipeline, PipelineError, Profile, Stage,
@@ -220,4 +221,9 @@ pub(crate) async fn run(line: Line<Number>, capacity: usize) -> Result<Profile, 
 pub(crate) async fn bounded<T>(future: impl Future<Output = T>) -> T {
     let limit = Duration::from_secs(60);
     tokio::time::timeout(limit, future).await.expect("it hangs: nothing happened for a minute")
+}
+
+/// So many random cases; a failing one is printed, not saved.
+pub(crate) fn config(cases: u32) -> ProptestConfig {
+    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
 }

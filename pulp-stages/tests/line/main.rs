@@ -4,6 +4,7 @@ mod kit;
 
 mod batches;
 mod budget;
+mod downloader;
 mod failures;
 mod full_batches;
 mod resolution;

@@ -13,7 +13,7 @@ use pulp_stages::{
 use tokio::runtime::{Builder, Runtime};
 use tokio_util::sync::CancellationToken;
 
-use crate::kit::{Number, Unit, bounded, feed, line, unit};
+use crate::kit::{self, Number, Unit, bounded, feed, line, unit};
 
 /// A stage after the first.
 #[derive(Debug, Clone)]
@@ -287,7 +287,7 @@ fn on_one_thread() {
         Builder::new_current_thread().enable_all().start_paused(true).build().expect("a runtime")
     };
     without_messages(|| {
-        proptest!(ProptestConfig::with_cases(1000), |(case in cases())| check(&runtime(), &case));
+        proptest!(kit::config(1000), |(case in cases())| check(&runtime(), &case));
     });
 }
 
@@ -296,7 +296,7 @@ fn on_several_threads() {
     let runtime =
         Builder::new_multi_thread().worker_threads(4).enable_all().build().expect("a runtime");
     without_messages(|| {
-        proptest!(ProptestConfig::with_cases(500), |(case in cases())| check(&runtime, &case));
+        proptest!(kit::config(500), |(case in cases())| check(&runtime, &case));
     });
 }
 
@@ -308,7 +308,7 @@ fn a_first_stage_that_awaits_every_unit_never_locks_up() {
         children: None,
     });
     let strategy = (vec(0..10_usize, 0..40), vec(step, 1..5), 1..4_usize);
-    proptest!(ProptestConfig::with_cases(500), |((awaits, steps, capacity) in strategy)| {
+    proptest!(kit::config(500), |((awaits, steps, capacity) in strategy)| {
         let units = awaits.into_iter().map(|after| Declared { pause: 0, awaited: Some(after) });
         let case = Case { units: units.collect(), steps, capacity, trouble: Trouble::None };
         let runtime = Builder::new_current_thread().enable_all().start_paused(true).build();
