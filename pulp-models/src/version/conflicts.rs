@@ -26,6 +26,9 @@ struct Rivals {
 }
 
 /// The units of the latest version whose place a newly added unit takes.
+///
+/// `CROSS JOIN` keeps SQLite to this order; left to choose, it goes through the whole version once
+/// per added unit. PostgreSQL chooses by its statistics either way.
 pub(super) fn evicted(conn: &mut Connection, scope: Scope) -> Result<Vec<ContentId>, DbError> {
     let pairs: Vec<Rivals> = on!(conn, c => c.statement(
         "SELECT unit.id AS unit, rival.id AS rival, EXISTS (
@@ -33,16 +36,17 @@ pub(super) fn evicted(conn: &mut Connection, scope: Scope) -> Result<Vec<Content
              WHERE also.repository_id = $1 AND also.number = $2 AND also.content_id = rival.id
          ) AS staged
          FROM incomplete_version_content AS staged
-         JOIN repository_content AS fresh
-           ON fresh.repository_id = $1 AND fresh.content_id = staged.content_id
+         CROSS JOIN repository_content AS fresh
+         CROSS JOIN content AS unit
+         CROSS JOIN content AS rival
+         CROSS JOIN repository_content AS present
+         WHERE staged.repository_id = $1 AND staged.number = $2
+           AND fresh.repository_id = $1 AND fresh.content_id = staged.content_id
            AND fresh.version_added = $2
-         JOIN content AS unit ON unit.id = staged.content_id
-         JOIN content AS rival
-           ON rival.repo_key = unit.repo_key AND rival.type = unit.type AND rival.id <> unit.id
-         JOIN repository_content AS present
-           ON present.repository_id = $1 AND present.content_id = rival.id
-           AND present.version_removed IS NULL
-         WHERE staged.repository_id = $1 AND staged.number = $2 AND unit.repo_key IS NOT NULL")
+           AND unit.id = staged.content_id AND unit.repo_key IS NOT NULL
+           AND rival.repo_key = unit.repo_key AND rival.type = unit.type AND rival.id <> unit.id
+           AND present.repository_id = $1 AND present.content_id = rival.id
+           AND present.version_removed IS NULL")
         .bind::<Uuid, _>(scope.repository)
         .bind::<BigInt, _>(scope.number.0)
         .load(c))?;

@@ -138,7 +138,7 @@ pub fn contains(
 }
 
 /// The unit of the version that takes the place `repo_key`, such as the one tag of a name. Goes by
-/// the index on that key; the version's size doesn't matter.
+/// the index on that key (`CROSS JOIN` keeps SQLite to that); the version's size doesn't matter.
 pub fn at_repo_key(
     conn: &mut Connection,
     repository: RepositoryId,
@@ -148,8 +148,9 @@ pub fn at_repo_key(
     let row: Option<Row> = on!(conn, c => c.statement(
         "SELECT unit.id, unit.type AS type_name, unit.natural_key, unit.metadata, unit.raw
          FROM content AS unit
-         JOIN repository_content AS member ON member.content_id = unit.id
-         WHERE unit.repo_key = $1 AND member.repository_id = $2 AND member.version_added <= $3
+         CROSS JOIN repository_content AS member
+         WHERE unit.repo_key = $1 AND member.repository_id = $2 AND member.content_id = unit.id
+           AND member.version_added <= $3
            AND (member.version_removed IS NULL OR member.version_removed > $3)
          LIMIT 1")
         .bind::<Binary, _>(repo_key)
