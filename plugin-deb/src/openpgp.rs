@@ -18,4 +18,5 @@ mod verify;
 pub use cleartext::CleartextError;
 pub use keyring::{Keyring, KeyringError};
 pub use signing::{KeyAlgorithm, SigningError, SigningKey};
-pub use verify::{GoodSignature, RefusedSignature, Verified, VerifyError};
+pub(crate) use verify::day;
+pub use verify::{GoodSignature, RefusedSignature, Verified, VerifyError, unverified_text};

@@ -76,6 +76,11 @@ fn list(refused: &[RefusedSignature]) -> String {
     refused.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
+/// The text of an `InRelease` whose signature nobody asked to verify.
+pub fn unverified_text(message: &[u8]) -> Result<Vec<u8>, VerifyError> {
+    Ok(cleartext::parse(message)?.text)
+}
+
 impl Keyring {
     /// Verifies an `InRelease` at the time `now`.
     pub fn verify_cleartext(&self, message: &[u8], now: i64) -> Result<Verified, VerifyError> {
@@ -219,7 +224,7 @@ fn signatures(bytes: &[u8]) -> Result<Vec<Signature>, VerifyError> {
 }
 
 /// The day of a time, for messages.
-pub(super) fn day(seconds: i64) -> String {
+pub(crate) fn day(seconds: i64) -> String {
     jiff::Timestamp::from_second(seconds)
         .map_or_else(|_| "an impossible date".to_owned(), |time| time.strftime("%F").to_string())
 }
