@@ -1,0 +1,173 @@
+//! From a stored index file to content units: the second level of discovery.
+//!
+//! Runs on the blocking pool: decompressing, parsing and hashing a big index take a second, in
+//! which units go into the line a batch at a time. What cannot be used of an index (a stanza
+//! without `Filename`, an unsafe path, a second stanza for the same package) is left out and named;
+//! the index as such is mirrored all the same.
+
+use std::{
+    collections::HashMap,
+    io::Read,
+    ops::ControlFlow,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use pulp_models::{Key, RemoteId, RemoteUrl};
+use pulp_stages::{Content as _, DeclarativeArtifact, DeclarativeContent, Outbox, sync::Warnings};
+
+use crate::{
+    compression::{Bound, Compression},
+    content::{DebContent, Package, SourcePackage},
+    index_reader::{ReadError, read_stanzas},
+    package::PackageFields,
+    selection::Family,
+    source::SourceFields,
+    stanza::RawStanza,
+};
+
+/// Units that go into the line together.
+const BATCH: usize = 256;
+
+/// Where an index file stands and how it is to be read.
+#[derive(Debug, Clone)]
+pub struct IndexSource {
+    /// Its path, for errors and warnings.
+    pub file: String,
+    /// How it is compressed.
+    pub compression: Compression,
+    /// What it may decompress to.
+    pub bound: Bound,
+    /// What its stanzas are: packages, installer packages or sources.
+    pub family: Family,
+    /// The distribution that lists it.
+    pub distribution: String,
+    /// Its component; empty in flat repositories.
+    pub component: String,
+    /// In a flat repository, the architectures that are wanted; all if empty.
+    pub architectures: Vec<String>,
+}
+
+/// Makes units of the stanzas of index files. Clones share what was seen.
+#[derive(Clone)]
+pub struct UnitMaker {
+    /// The repository's root.
+    pub url: RemoteUrl,
+    /// The remote of the units' artifacts.
+    pub remote: RemoteId,
+    /// Whether the artifacts are left to the first request.
+    pub deferred: bool,
+    /// Where stanzas that were left out are named.
+    pub warnings: Warnings,
+    /// The units made so far: their place in a version, and which unit it is. The packages of
+    /// architecture `all` stand in the index of every architecture.
+    pub seen: Arc<Mutex<HashMap<Key, Key>>>,
+}
+
+impl UnitMaker {
+    /// Reads an index file to its end and puts its units into the line. Gives the number of
+    /// stanzas.
+    pub fn read(
+        &self,
+        source: &IndexSource,
+        reader: impl Read + Send,
+        output: &Outbox<DebContent>,
+    ) -> Result<u64, ReadError> {
+        let mut batch = Vec::with_capacity(BATCH);
+        let count =
+            read_stanzas(&source.file, reader, source.compression, source.bound, |stanza| {
+                match self.unit(source, stanza) {
+                    Ok(Some(unit)) => batch.push(unit),
+                    Ok(None) => {}
+                    Err(problem) => self.warnings.add(format!("`{}`: {problem}", source.file)),
+                }
+                if batch.len() < BATCH {
+                    return ControlFlow::Continue(());
+                }
+                self.put(std::mem::take(&mut batch), output)
+            })?;
+        // A line that is over says so itself: nobody wants the rest.
+        let _ = self.put(batch, output);
+        Ok(count)
+    }
+
+    /// Puts those of `units` into the line that were not seen before.
+    fn put(
+        &self,
+        mut units: Vec<DeclarativeContent<DebContent>>,
+        output: &Outbox<DebContent>,
+    ) -> ControlFlow<()> {
+        let keys: Vec<_> = units
+            .iter()
+            .map(|unit| unit.content.repo_key().zip(unit.content.natural_key()))
+            .collect();
+        {
+            let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut keys = keys.into_iter();
+            units.retain(|unit| {
+                let Some((place, key)) = keys.next().flatten() else { return true };
+                match seen.get(&place) {
+                    None => {
+                        seen.insert(place, key);
+                        true
+                    }
+                    Some(same) if *same == key => false,
+                    Some(_) => {
+                        self.warnings.add(format!(
+                            "{unit} is listed twice with different stanzas; the first counts"
+                        ));
+                        false
+                    }
+                }
+            });
+        }
+        match output.blocking_put_all(units) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(_) => ControlFlow::Break(()),
+        }
+    }
+
+    /// The unit of a stanza; `None` if it is not wanted.
+    fn unit(
+        &self,
+        source: &IndexSource,
+        stanza: RawStanza,
+    ) -> Result<Option<DeclarativeContent<DebContent>>, String> {
+        let (distribution, component) = (&source.distribution, &source.component);
+        if source.family == Family::Sources {
+            let fields = SourceFields::read(&stanza.view()).map_err(|error| error.to_string())?;
+            let package =
+                SourcePackage::new(&fields, stanza.bytes.clone(), distribution, component);
+            let files = fields.files.into_iter();
+            let artifacts = files
+                .map(|(path, expected)| self.artifact(path, expected))
+                .collect::<Result<_, _>>()?;
+            let content = DebContent::SourcePackage(package);
+            return Ok(Some(DeclarativeContent::new(content, artifacts)));
+        }
+        let fields = PackageFields::read(&stanza.view()).map_err(|error| error.to_string())?;
+        let is_wanted = source.architectures.is_empty()
+            || fields.architecture == "all"
+            || source.architectures.iter().any(|wanted| wanted == fields.architecture);
+        if !is_wanted {
+            return Ok(None);
+        }
+        let artifact = self.artifact(fields.filename.clone(), fields.expected.clone())?;
+        let is_installer = source.family == Family::InstallerPackages;
+        let bytes = stanza.bytes.clone();
+        let package = Package::new(&fields, bytes, distribution, component, is_installer);
+        Ok(Some(DeclarativeContent::new(DebContent::Package(package), vec![artifact])))
+    }
+
+    /// Without a digest that proves anything, bytes are fetched at once: later they could be others.
+    fn artifact(
+        &self,
+        path: pulp_models::RelativePath,
+        expected: pulp_models::Expected,
+    ) -> Result<DeclarativeArtifact, String> {
+        let url = self.url.join_path(path.as_str());
+        let deferred = self.deferred && expected.digests.is_trusted();
+        let artifact = DeclarativeArtifact::new(path, vec![url], expected)
+            .map_err(|error| error.to_string())?;
+        Ok(artifact.remote(self.remote).deferred(deferred))
+    }
+}
