@@ -161,7 +161,8 @@ pub struct ReleaseWriter {
     pub acquire_by_hash: bool,
     /// Whether every architecture's index holds the packages of architecture `all`.
     pub all_in_each_architecture: bool,
-    files: BTreeMap<RelativePath, (u64, Digests)>,
+    /// Size and digests by path below the release file's directory; see [`ReleaseWriter::list`].
+    pub files: BTreeMap<RelativePath, (u64, Digests)>,
 }
 
 impl ReleaseWriter {

@@ -1,0 +1,132 @@
+//! `pulp deb key`: making, importing, listing and exporting signing keys.
+
+use std::path::{Path, PathBuf};
+
+use clap::FromArgMatches as _;
+use pulp_stages::plugin::CommandError;
+use serde_json::{Value, json};
+
+use crate::{
+    keys::{KeyStore, KeyStoreError},
+    openpgp::{KeyAlgorithm, SigningError, SigningKey},
+    options::SigningKeyName,
+};
+
+/// `pulp deb key`
+#[derive(Debug, clap::Subcommand)]
+enum KeyCommand {
+    /// Make a key that signs structured publications
+    Create(Create),
+    /// Take a key that was made elsewhere, e.g. by gpg; it must have no passphrase
+    Import(Import),
+    /// List the keys
+    List,
+    /// Print the public key, for clients' `Signed-By`
+    Export(Export),
+}
+
+#[derive(Debug, clap::Args)]
+struct Create {
+    /// Its name
+    #[arg(default_value = "default")]
+    name: SigningKeyName,
+    /// Whose key it is, as `Name <address>`
+    #[arg(long, value_name = "NAME", default_value = "Pulp signing key")]
+    user_id: String,
+    /// Its algorithm
+    #[arg(long, value_enum, default_value_t)]
+    algorithm: KeyAlgorithm,
+}
+
+#[derive(Debug, clap::Args)]
+struct Import {
+    /// Its name
+    name: SigningKeyName,
+    /// The file with the secret key
+    file: PathBuf,
+}
+
+#[derive(Debug, clap::Args)]
+struct Export {
+    /// Its name
+    #[arg(default_value = "default")]
+    name: SigningKeyName,
+}
+
+/// The subcommands of `pulp deb`.
+pub(crate) fn all() -> Vec<clap::Command> {
+    use clap::Subcommand as _;
+    let key = clap::Command::new("key")
+        .about("Keys that sign structured publications")
+        .subcommand_required(true)
+        .arg_required_else_help(true);
+    vec![KeyCommand::augment_subcommands(key)]
+}
+
+/// Runs a subcommand of [`all`] for the installation in `home`.
+pub(crate) async fn run(
+    home: &Path,
+    name: &str,
+    matches: &clap::ArgMatches,
+    now: i64,
+) -> Result<Value, CommandError> {
+    if name != "key" {
+        return Err(CommandError::new(format!("Unknown command `{name}`")));
+    }
+    let command = KeyCommand::from_arg_matches(matches)
+        .map_err(|error| CommandError::new(error.to_string()))?;
+    let store = KeyStore::new(home);
+    let work = tokio::task::spawn_blocking(move || run_key(&store, command, now));
+    work.await.map_err(|_| CommandError::new("Interrupted"))?
+}
+
+fn run_key(store: &KeyStore, command: KeyCommand, now: i64) -> Result<Value, CommandError> {
+    match command {
+        KeyCommand::Create(Create { name, user_id, algorithm }) => {
+            let key = store.create(&name, &user_id, algorithm, now).map_err(failed)?;
+            describe(&name, &key)
+        }
+        KeyCommand::Import(Import { name, file }) => {
+            let bytes = std::fs::read(&file).map_err(|error| {
+                CommandError::new(format!("Failed to read `{}`", file.display())).caused_by(error)
+            })?;
+            let key = store.import(&name, &bytes, now).map_err(failed)?;
+            describe(&name, &key)
+        }
+        KeyCommand::List => {
+            let names = store.names().map_err(failed)?;
+            let keys = names.iter().map(|name| {
+                let key = store.load(name).map_err(failed)?;
+                Ok(json!({ "name": name, "fingerprint": key.fingerprint() }))
+            });
+            keys.collect::<Result<Vec<_>, CommandError>>().map(Value::Array)
+        }
+        KeyCommand::Export(Export { name }) => {
+            let key = store.load(&name).map_err(failed)?;
+            describe(&name, &key)
+        }
+    }
+}
+
+fn describe(name: &SigningKeyName, key: &SigningKey) -> Result<Value, CommandError> {
+    let public = key.public_armored().map_err(|error: SigningError| {
+        CommandError::new("Failed to export the public key").caused_by(error)
+    })?;
+    Ok(json!({ "name": name, "fingerprint": key.fingerprint(), "public_key": public }))
+}
+
+fn failed(error: KeyStoreError) -> CommandError {
+    let hint = match &error {
+        KeyStoreError::Missing(name) => Some(format!("make it with `pulp deb key create {name}`")),
+        _ => None,
+    };
+    let message = error.to_string();
+    let failed = match std::error::Error::source(&error) {
+        Some(_) => CommandError::new(message).caused_by(error),
+        None => CommandError::new(message),
+    };
+    match hint {
+        Some(hint) => failed.hint(hint),
+        None => failed,
+    }
+}

@@ -1,0 +1,380 @@
+//! Publishing a version: as upstream has it, or with metadata of our own.
+//!
+//! *Verbatim* passes the version's files through at upstream's paths and adds the paths by hash.
+//! *Structured* writes `dists/` anew from the packages' stanzas: one pass over the version writes
+//! every plain index, then each is compressed, listed, and the release file signed. Packages of
+//! architecture `all` stand in every architecture's index (debootstrap knows no other way), which
+//! `No-Support-for-Architecture-all` tells apt. Stanzas keep upstream's order and bytes.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use bytes::Bytes;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use pulp_models::{RelativePath, Timestamp, store::Verified};
+use pulp_stages::publish::{PublicationWriter, PublishContext, PublishError, PublishedUnit};
+
+use crate::{
+    Deb,
+    compression::Compression,
+    content::{DebContent, IndexFile, Package, ReleaseFile, SourcePackage},
+    index_writer::{IndexError, IndexWriter, ReleaseWriter, compress},
+    keys::KeyStore,
+    openpgp::SigningKey,
+    options::{Layout, SigningKeyName},
+    release::ReleaseFields,
+    selection::all_by_hash,
+};
+
+/// Publishes as the options say.
+pub(crate) async fn publish(
+    context: &PublishContext<Deb>,
+    writer: &mut PublicationWriter,
+) -> Result<(), PublishError> {
+    match context.options.layout.unwrap_or(Layout::Verbatim) {
+        Layout::Verbatim => verbatim(context, writer).await,
+        Layout::Structured => structured(context, writer).await,
+    }
+}
+
+async fn verbatim(
+    context: &PublishContext<Deb>,
+    writer: &mut PublicationWriter,
+) -> Result<(), PublishError> {
+    writer.pass_through();
+    let mut contents = context.contents();
+    while let Some(page) = contents.next_page().await? {
+        for unit in page {
+            let DebContent::IndexFile(index) = &unit.content else { continue };
+            if index.by_hash {
+                publish_by_hash(&unit, index, writer).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Publishes each variant of an upstream index at its paths by hash.
+async fn publish_by_hash(
+    unit: &PublishedUnit<DebContent>,
+    index: &IndexFile,
+    writer: &mut PublicationWriter,
+) -> Result<(), PublishError> {
+    for (suffix, digests) in &index.files {
+        let path = path(&format!("{}{suffix}", index.path))?;
+        let expected = pulp_models::Expected { size: None, digests: digests.clone() };
+        for hashed in all_by_hash(&path, &expected) {
+            writer.content(hashed, unit.id, path.clone()).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Compressions that run at once.
+const COMPRESSORS: usize = 4;
+
+async fn structured(
+    context: &PublishContext<Deb>,
+    writer: &mut PublicationWriter,
+) -> Result<(), PublishError> {
+    let now = context.options.date.unwrap_or_else(|| Timestamp::now().as_seconds());
+    let key = signing_key(context, now).await?;
+    let mut suites = Suites::read(context).await?;
+    suites.write_stanzas(context, writer).await?;
+    for suite in suites.by_distribution.into_values() {
+        suite.publish(context, key.as_ref(), now, writer).await?;
+    }
+    if let Some(key) = key {
+        let public =
+            key.public_armored().map_err(|error| failed("export the public key", error))?;
+        writer.metadata(path("key.asc")?, public.into()).await?;
+    }
+    Ok(())
+}
+
+async fn signing_key(
+    context: &PublishContext<Deb>,
+    now: i64,
+) -> Result<Option<SigningKey>, PublishError> {
+    let chosen = context.options.signing_key.clone();
+    let home = context.installation.home().to_owned();
+    let load = move || {
+        let store = KeyStore::new(&home);
+        match chosen {
+            Some(name) if name.as_str() == SigningKeyName::NONE => Ok(None),
+            Some(name) => store.load(&name).map(Some),
+            None => store.load_or_create(&SigningKeyName::default_key(), now).map(Some),
+        }
+    };
+    let loaded = tokio::task::spawn_blocking(load).await.map_err(|_| PublishError::Cancelled)?;
+    loaded.map_err(|error| failed("get the signing key", error))
+}
+
+/// What will be published, by upstream's distribution.
+struct Suites {
+    by_distribution: BTreeMap<String, Suite>,
+}
+
+/// One distribution of the publication.
+struct Suite {
+    /// The path below `dists/`.
+    path: String,
+    fields: ReleaseFields,
+    /// Indices being written, by their path below the release file's directory.
+    indices: BTreeMap<String, IndexWriter>,
+}
+
+impl Suites {
+    /// Learns the distributions, components and architectures.
+    async fn read(context: &PublishContext<Deb>) -> Result<Self, PublishError> {
+        let mut releases = BTreeMap::new();
+        let mut seen: BTreeMap<String, Seen> = BTreeMap::new();
+        let mut contents = context.contents();
+        while let Some(page) = contents.next_page().await? {
+            for unit in page {
+                match unit.content {
+                    DebContent::ReleaseFile(release) => {
+                        releases.insert(release.distribution.clone(), release);
+                    }
+                    DebContent::Package(package) => {
+                        let seen = seen.entry(package.distribution).or_default();
+                        seen.components.insert(component_or_main(package.component));
+                        seen.architectures.insert(package.architecture);
+                    }
+                    DebContent::SourcePackage(package) => {
+                        let seen = seen.entry(package.distribution).or_default();
+                        seen.components.insert(component_or_main(package.component));
+                    }
+                    DebContent::IndexFile(_) | DebContent::InstallerFile(_) => {}
+                }
+            }
+        }
+        for name in releases.keys() {
+            seen.entry(name.clone()).or_default();
+        }
+        let by_distribution = seen
+            .into_iter()
+            .map(|(name, seen)| {
+                let suite = Suite::new(&name, releases.remove(&name), seen);
+                (name, suite)
+            })
+            .collect();
+        Ok(Self { by_distribution })
+    }
+
+    /// Writes every stanza into its indices, and publishes the packages at upstream's paths.
+    async fn write_stanzas(
+        &mut self,
+        context: &PublishContext<Deb>,
+        writer: &mut PublicationWriter,
+    ) -> Result<(), PublishError> {
+        let store = &context.installation.store;
+        for suite in self.by_distribution.values_mut() {
+            for name in suite.mandatory_indices() {
+                suite.indices.insert(name, IndexWriter::new(store));
+            }
+        }
+        let mut contents = context.contents();
+        while let Some(page) = contents.next_page().await? {
+            for unit in page {
+                let (distribution, names, stanza) = match &unit.content {
+                    DebContent::Package(package) => {
+                        let Some(suite) = self.by_distribution.get(&package.distribution) else {
+                            continue;
+                        };
+                        (&package.distribution, suite.indices_of(package), &package.stanza)
+                    }
+                    DebContent::SourcePackage(package) => {
+                        (&package.distribution, vec![sources_of(package)], &package.stanza)
+                    }
+                    _ => continue,
+                };
+                let Some(suite) = self.by_distribution.get_mut(distribution) else { continue };
+                for name in names {
+                    let index =
+                        suite.indices.entry(name).or_insert_with(|| IndexWriter::new(store));
+                    index.push(stanza).await.map_err(|error| failed("write an index", error))?;
+                }
+                for artifact in &unit.artifacts {
+                    let path = artifact.relative_path.clone();
+                    writer.content(path.clone(), unit.id, path).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a distribution's packages say of it.
+#[derive(Default)]
+struct Seen {
+    components: BTreeSet<String>,
+    architectures: BTreeSet<String>,
+}
+
+impl Suite {
+    fn new(name: &str, release: Option<ReleaseFile>, seen: Seen) -> Self {
+        let mut fields = release.as_ref().map(|release| release.fields.clone()).unwrap_or_default();
+        let (mut components, mut architectures) = match release {
+            Some(release) => (release.components, release.architectures),
+            None => (Vec::new(), Vec::new()),
+        };
+        if components.is_empty() {
+            components = seen.components.into_iter().collect();
+        }
+        if components.is_empty() {
+            components.push(component_or_main(String::new()));
+        }
+        if architectures.is_empty() {
+            architectures = seen.architectures.into_iter().filter(|name| name != "all").collect();
+        }
+        let path = if name.ends_with('/') {
+            let flat = fields.codename.clone().or_else(|| fields.suite.clone());
+            let flat = flat.filter(|name| RelativePath::new(name).is_ok());
+            flat.unwrap_or_else(|| "flat".to_owned())
+        } else {
+            name.to_owned()
+        };
+        if fields.codename.is_none() && fields.suite.is_none() {
+            fields.codename = Some(path.clone());
+        }
+        fields.components = components;
+        fields.architectures = architectures;
+        Self { path, fields, indices: BTreeMap::new() }
+    }
+
+    /// Indices that exist even if they are empty: clients were promised them.
+    fn mandatory_indices(&self) -> Vec<String> {
+        let architectures = &self.fields.architectures;
+        let components = self.fields.components.iter();
+        components
+            .flat_map(|component| {
+                architectures.iter().map(move |name| format!("{component}/binary-{name}/Packages"))
+            })
+            .collect()
+    }
+
+    /// The indices in which a package stands.
+    fn indices_of(&self, package: &Package) -> Vec<String> {
+        let component = component_or_main(package.component.clone());
+        let folder = if package.installer { "debian-installer/" } else { "" };
+        let index = |name: &str| format!("{component}/{folder}binary-{name}/Packages");
+        if package.architecture == "all" {
+            let all = &self.fields.architectures;
+            return all.iter().map(|name| index(name)).collect();
+        }
+        vec![index(&package.architecture)]
+    }
+
+    /// Compresses, lists, signs and publishes what was written.
+    async fn publish(
+        self,
+        context: &PublishContext<Deb>,
+        key: Option<&SigningKey>,
+        now: i64,
+        writer: &mut PublicationWriter,
+    ) -> Result<(), PublishError> {
+        let days = context.options.valid_for.map(i64::from);
+        let mut release = ReleaseWriter {
+            fields: self.fields,
+            date: now,
+            valid_until: days.map(|days| now + days * 24 * 3600),
+            acquire_by_hash: true,
+            all_in_each_architecture: true,
+            ..ReleaseWriter::default()
+        };
+        let directory = format!("dists/{}/", self.path);
+        let mut finished = Vec::new();
+        for (name, index) in self.indices {
+            let plain = index.finish().await.map_err(|error| failed("write an index", error))?;
+            finished.push((name, Arc::new(plain)));
+        }
+        let mut jobs = Vec::new();
+        for (name, plain) in &finished {
+            for kind in context.options.compressions() {
+                if kind != Compression::Plain {
+                    jobs.push((name.clone(), Arc::clone(plain), kind));
+                }
+            }
+        }
+        let store = &context.installation.store;
+        let compressed: Vec<(String, Verified)> = stream::iter(jobs)
+            .map(|(name, plain, kind)| async move {
+                let bytes = compress(store, &plain, kind).await?;
+                Ok::<_, IndexError>((format!("{name}{}", kind.suffix()), bytes))
+            })
+            .buffered(COMPRESSORS)
+            .try_collect()
+            .await
+            .map_err(|error| failed("compress an index", error))?;
+        let plain = finished.into_iter().filter_map(|(name, bytes)| {
+            // Every compressor has dropped its own by now.
+            Arc::into_inner(bytes).map(|bytes| (name, bytes))
+        });
+        for (name, bytes) in plain.chain(compressed) {
+            publish_index(&directory, &name, bytes, &mut release, writer).await?;
+        }
+        publish_release(&directory, &release, key, now, writer).await
+    }
+}
+
+/// Lists an index and publishes it at its own path and at its paths by hash.
+async fn publish_index(
+    directory: &str,
+    name: &str,
+    bytes: Verified,
+    release: &mut ReleaseWriter,
+    writer: &mut PublicationWriter,
+) -> Result<(), PublishError> {
+    let listed = path(name)?;
+    let published = path(&format!("{directory}{name}"))?;
+    let expected = pulp_models::Expected { size: None, digests: bytes.digests().clone() };
+    let mut paths = all_by_hash(&published, &expected);
+    paths.push(published);
+    release.list(listed, bytes.size(), expected.digests);
+    writer.verified(paths, bytes).await
+}
+
+async fn publish_release(
+    directory: &str,
+    release: &ReleaseWriter,
+    key: Option<&SigningKey>,
+    now: i64,
+    writer: &mut PublicationWriter,
+) -> Result<(), PublishError> {
+    let text = release.text();
+    if let Some(key) = key {
+        // No signature may be older than its key.
+        let time = now.max(key.created());
+        let sign = || {
+            let message = key.sign_cleartext(text.as_bytes(), time)?;
+            Ok::<_, crate::openpgp::SigningError>((
+                message,
+                key.sign_detached(text.as_bytes(), time)?,
+            ))
+        };
+        let (message, detached) = sign().map_err(|error| failed("sign a release file", error))?;
+        writer.metadata(path(&format!("{directory}InRelease"))?, message.into()).await?;
+        writer.metadata(path(&format!("{directory}Release.gpg"))?, detached.into()).await?;
+    }
+    writer.metadata(path(&format!("{directory}Release"))?, Bytes::from(text)).await
+}
+
+/// Flat repositories have no components; structured ones must.
+fn component_or_main(component: String) -> String {
+    if component.is_empty() { "main".to_owned() } else { component }
+}
+
+fn sources_of(package: &SourcePackage) -> String {
+    format!("{}/source/Sources", component_or_main(package.component.clone()))
+}
+
+fn path(text: &str) -> Result<RelativePath, PublishError> {
+    RelativePath::new(text).map_err(|error| failed("name a file", error))
+}
+
+fn failed(operation: &str, error: impl std::error::Error + Send + Sync + 'static) -> PublishError {
+    PublishError::plugin(format!("Failed to {operation}")).caused_by(error)
+}
