@@ -193,7 +193,7 @@ impl DebFirstStage {
             .try_filter_map(|declared| std::future::ready(Ok(declared)))
             .try_for_each_concurrent(PARSERS, |declared| self.parse(at, declared, maker, output))
             .await?;
-        self.warn_of_missing(&distribution, missing.into_inner().unwrap_or_default());
+        self.warn_of_missing(&distribution, &missing.into_inner().unwrap_or_default());
         Ok(())
     }
 
@@ -300,7 +300,7 @@ impl DebFirstStage {
         Ok(())
     }
 
-    fn warn_of_missing(&self, distribution: &Distribution, missing: Vec<String>) {
+    fn warn_of_missing(&self, distribution: &Distribution, missing: &[String]) {
         /// So many are named.
         const SHOWN: usize = 5;
         if missing.is_empty() {
@@ -342,9 +342,10 @@ impl DebFirstStage {
             family: declared.index.family,
             distribution: distribution.name.clone(),
             component: declared.index.component.clone().unwrap_or_default(),
-            architectures: match distribution.is_flat() {
-                true => self.options.architectures.clone(),
-                false => Vec::new(),
+            architectures: if distribution.is_flat() {
+                self.options.architectures.clone()
+            } else {
+                Vec::new()
             },
         };
         let (store, sha256) = (self.installation.store.clone(), *sha256);

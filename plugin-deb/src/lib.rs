@@ -1,16 +1,46 @@
 //! Apt repositories: mirrored, verified, versioned, published and signed.
 //!
-//! The way of the data: a release file ([`release`]) whose signature holds ([`signature`]) names
-//! index files, which are decompressed ([`compression`]) and cut into stanzas ([`stanza`]).
+//! The way of the data, as the modules stand below: a release file ([`release`]), believed when a
+//! trusted key has signed it ([`openpgp`], [`upstream`]), lists index files. Those that are wanted
+//! ([`selection`]) are fetched ([`index_fetch`]), decompressed ([`compression`]), cut into stanzas
+//! ([`stanza`], [`index_reader`]) and become content ([`package`], [`source`], [`content`],
+//! [`units`]) on its way into a repository version. A publication goes the other way
+//! ([`index_writer`]). [`Deb`] is what a program adds to its plugins.
+
+mod plugin;
+pub use plugin::Deb;
+
+pub mod options;
+
+mod first_stage;
+pub mod upstream;
+
+pub mod release;
+
+pub mod openpgp;
+
+pub mod selection;
+
+pub mod index_fetch;
 
 pub mod compression;
-pub mod content;
-pub mod index_reader;
-pub mod index_writer;
-pub mod openpgp;
-pub mod options;
-pub mod package;
-pub mod release;
-pub mod selection;
-pub mod source;
+
 pub mod stanza;
+
+pub mod index_reader;
+
+pub mod package;
+
+pub mod source;
+
+pub mod content;
+
+pub mod units;
+
+mod publish;
+
+pub mod index_writer;
+
+pub mod keys;
+
+mod commands;

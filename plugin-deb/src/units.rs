@@ -75,7 +75,7 @@ impl UnitMaker {
         let mut batch = Vec::with_capacity(BATCH);
         let count =
             read_stanzas(&source.file, reader, source.compression, source.bound, |stanza| {
-                match self.unit(source, stanza) {
+                match self.unit(source, &stanza) {
                     Ok(Some(unit)) => batch.push(unit),
                     Ok(None) => {}
                     Err(problem) => self.warnings.add(format!("`{}`: {problem}", source.file)),
@@ -130,7 +130,7 @@ impl UnitMaker {
     fn unit(
         &self,
         source: &IndexSource,
-        stanza: RawStanza,
+        stanza: &RawStanza,
     ) -> Result<Option<DeclarativeContent<DebContent>>, String> {
         let (distribution, component) = (&source.distribution, &source.component);
         if source.family == Family::Sources {

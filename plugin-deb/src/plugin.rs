@@ -1,0 +1,62 @@
+//! The apt plugin as the framework sees it.
+
+use async_trait::async_trait;
+use pulp_models::Timestamp;
+use pulp_stages::{
+    installation::Installation,
+    options::NoOptions,
+    plugin::{CommandError, FirstStage, Plugin},
+    publish::{PublicationWriter, PublishContext, PublishError},
+    sync::{SyncContext, SyncError},
+};
+use serde_json::Value;
+
+use crate::{
+    commands,
+    content::DebContent,
+    first_stage,
+    options::{DebPublicationOptions, DebRemoteOptions},
+    publish,
+};
+
+/// Apt repositories.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Deb;
+
+#[async_trait]
+impl Plugin for Deb {
+    const NAME: &'static str = "deb";
+    const ABOUT: &'static str = "Apt repositories: Debian, Ubuntu and their like";
+    type Content = DebContent;
+    type RemoteOptions = DebRemoteOptions;
+    type RepositoryOptions = NoOptions;
+    type PublicationOptions = DebPublicationOptions;
+
+    async fn first_stage(
+        &self,
+        context: &SyncContext<Self>,
+    ) -> Result<FirstStage<DebContent>, SyncError> {
+        first_stage::prepare(context).await
+    }
+
+    async fn publish(
+        &self,
+        context: &PublishContext<Self>,
+        writer: &mut PublicationWriter,
+    ) -> Result<(), PublishError> {
+        publish::publish(context, writer).await
+    }
+
+    fn commands(&self) -> Vec<clap::Command> {
+        commands::all()
+    }
+
+    async fn run_command(
+        &self,
+        installation: &Installation,
+        name: &str,
+        matches: &clap::ArgMatches,
+    ) -> Result<Value, CommandError> {
+        commands::run(installation.home(), name, matches, Timestamp::now().as_seconds()).await
+    }
+}
