@@ -11,6 +11,7 @@ use crate::{
 };
 
 mod commands;
+mod upkeep;
 mod failures;
 mod processes;
 mod serve;
@@ -18,10 +19,17 @@ mod sync;
 
 /// Every case of this suite.
 pub(super) fn cases() -> Vec<Case> {
-    [sync::cases(), serve::cases(), failures::cases(), processes::cases(), commands::cases()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        sync::cases(),
+        serve::cases(),
+        failures::cases(),
+        processes::cases(),
+        commands::cases(),
+        upkeep::cases(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// The name under which cases mirror; it holds a slash because it may.

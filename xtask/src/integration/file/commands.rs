@@ -15,7 +15,6 @@ pub(super) fn cases() -> Vec<Case> {
         case("remote, repository, publication and distribution one by one", one_by_one),
         case("every version stays what it was", versions),
         case("a dry run changes nothing", dry_run),
-        case("a damaged file is found and fetched again", repair),
         case("status and settings are shown", status),
     ]
 }
@@ -95,8 +94,11 @@ fn one_by_one(lab: &Lab) -> Result<()> {
     pulp.run(&["file", "remote", "update", "--name", "r", "--policy", "immediate"])?;
     let remote = json(pulp, &["file", "remote", "show", "--name", "r"])?;
     ensure!(remote["policy"] == "immediate" && remote["url"] == url, "Not updated: {remote}");
-    for kind in ["remote", "repository", "publication", "distribution"] {
-        let listed = json(pulp, &["file", kind, "list"])?;
+    let of = ["--repository", "repo"];
+    for (kind, more) in
+        [("remote", &[][..]), ("repository", &[]), ("publication", &of), ("distribution", &[])]
+    {
+        let listed = json(pulp, &[&["file", kind, "list"], more].concat())?;
         let count = listed.as_array().map(Vec::len);
         ensure!(count == Some(1), "`file {kind} list` shows {listed}");
     }
@@ -109,8 +111,8 @@ fn one_by_one(lab: &Lab) -> Result<()> {
     let reply = serving.get(NAME, "plain.txt")?;
     ensure!(reply.status == 404, "Status {} without a distribution", reply.status);
     pulp.run(&["file", "repository", "destroy", "--name", "repo"])?;
-    let listed = json(pulp, &["file", "publication", "list"])?;
-    ensure!(listed == Value::Array(Vec::new()), "Still published: {listed}");
+    let listed = json(pulp, &["file", "repository", "list"])?;
+    ensure!(listed == Value::Array(Vec::new()), "Still there: {listed}");
     pulp.run(&["file", "remote", "destroy", "--name", "r"])?;
     serving.stop()
 }
@@ -171,37 +173,6 @@ fn dry_run(lab: &Lab) -> Result<()> {
     let real = lab.pulp.mirror(&url, NAME, &["--policy", "immediate"])?;
     ensure!((real.version, real.added) == (Some(1), 6), "Not version 1: {real:?}");
     Ok(())
-}
-
-fn repair(lab: &Lab) -> Result<()> {
-    let files = Files::odd();
-    let url = files.put(&lab.upstream);
-    lab.pulp.mirror(&url, NAME, &["--policy", "immediate"])?;
-    let large = files.0.iter().find(|(path, _)| path == "large.img").context("It is there")?;
-    let mut damaged = 0;
-    for path in lab.pulp.files("")? {
-        let content = fs::read(&path)?;
-        if content == large.1 {
-            damaged += 1;
-            let mut permissions = fs::metadata(&path)?.permissions();
-            #[expect(clippy::permissions_set_readonly_false, reason = "it is about to be damaged")]
-            permissions.set_readonly(false);
-            fs::set_permissions(&path, permissions)?;
-            fs::write(&path, &content[1..])?;
-        }
-    }
-    ensure!(damaged == 1, "{damaged} files hold the bytes of `large.img`, expected one");
-    lab.upstream.take_log();
-    let arguments = ["file", "repository", "version", "repair", "--repository", NAME];
-    lab.pulp.run(&arguments)?;
-    let asked = files_asked(lab);
-    ensure!(asked.len() == 1 && asked[0].path == "large.img", "Upstream was asked for {asked:?}");
-    let serving = lab.pulp.serve()?;
-    files.are_served_by(&serving)?;
-    serving.stop()?;
-    lab.pulp.run(&arguments)?;
-    ensure!(files_asked(lab).is_empty(), "What is whole was fetched again");
-    lab.pulp.has_no_temporary_files()
 }
 
 fn status(lab: &Lab) -> Result<()> {
