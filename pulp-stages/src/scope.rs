@@ -74,10 +74,15 @@ impl Run {
     /// Notes `error` unless an earlier one explains it, and cancels everybody.
     pub(crate) fn fail(&self, stage: &'static str, follows: bool, error: PipelineError) {
         let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
-        if failure.as_ref().is_none_or(|known| known.follows && !follows) {
-            *failure = Some(Failure { stage, error, follows });
-        }
+        let explained = failure.as_ref().is_some_and(|known| !known.follows || follows);
+        let superfluous = if explained {
+            Some(Failure { stage, error, follows })
+        } else {
+            failure.replace(Failure { stage, error, follows })
+        };
         drop(failure);
+        // An error may hold units, whose `Drop` asks for the failure.
+        drop(superfluous);
         self.cancellation.cancel();
     }
 

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use pulp_models::{
     artifact::{self, NewArtifact},
     db::Db,
-    store::{ArtifactStore, Saved},
+    store::{ArtifactStore, Saved, Verified},
 };
 
 use super::BATCH;
@@ -51,11 +51,8 @@ impl<C: Content> Stage<C> for ArtifactSaver {
                 }
             }
             if !bodies.is_empty() {
-                let saved = self.store.save(bodies).await?;
-                let rows: Vec<NewArtifact> = saved.iter().map(row).collect();
-                self.db
-                    .write(move |connection| artifact::insert_artifacts(connection, &rows))
-                    .await?;
+                let saving = save(self.db.clone(), self.store.clone(), bodies);
+                let saved = batches.scope().shield(saving).await??;
                 for ((at, inside), saved) in places.into_iter().zip(saved) {
                     batch[at].artifacts[inside].set_saved(saved);
                 }
@@ -67,6 +64,18 @@ impl<C: Content> Stage<C> for ArtifactSaver {
         }
         Ok(())
     }
+}
+
+/// Makes `bodies` durable, then known.
+async fn save(
+    db: Db,
+    store: ArtifactStore,
+    bodies: Vec<Verified>,
+) -> Result<Vec<Saved>, StageError> {
+    let saved = store.save(bodies).await?;
+    let rows: Vec<NewArtifact> = saved.iter().map(row).collect();
+    db.write(move |connection| artifact::insert_artifacts(connection, &rows)).await?;
+    Ok(saved)
 }
 
 fn row(saved: &Saved) -> NewArtifact {

@@ -36,7 +36,9 @@ impl<C: Content> Stage<C> for ContentAssociation {
         let mut batches = input.batches(BATCH);
         while let Some(batch) = batches.next().await {
             let ids = batch.iter().filter_map(DeclarativeContent::id).collect();
-            self.draft.associate(ids).await?;
+            let draft = self.draft.clone();
+            let associating = async move { draft.associate(ids).await };
+            batches.scope().shield(associating).await??;
             self.counter.add(batch.len() as u64);
             output.put_all(batch).await?;
         }

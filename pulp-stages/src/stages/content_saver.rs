@@ -48,7 +48,10 @@ impl<C: Content> Stage<C> for ContentSaver {
                 rows.push(row);
                 new.extend(content);
             }
-            let ids = self.db.write(move |connection| write(connection, &rows, &new)).await?;
+            let db = self.db.clone();
+            let writing =
+                async move { db.write(move |connection| write(connection, &rows, &new)).await };
+            let ids = batches.scope().shield(writing).await??;
             for (unit, id) in batch.iter_mut().zip(ids) {
                 unit.set_id(id);
             }

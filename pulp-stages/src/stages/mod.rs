@@ -1,7 +1,8 @@
 //! The stages of the default line, one file each, in the order in which content passes them.
 //!
 //! A first stage stands before them. Each one takes its services (database, store, downloads) when
-//! it is built and knows neither its neighbours nor the plugin.
+//! it is built and knows neither its neighbours nor the plugin. What writes is shielded: a run that
+//! is over waits for it, so nothing is written after the repository's lock is gone.
 mod query_existing_contents;
 mod query_existing_artifacts;
 mod artifact_downloader;

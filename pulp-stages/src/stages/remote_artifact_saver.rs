@@ -40,7 +40,11 @@ impl<C: Content> Stage<C> for RemoteArtifactSaver {
         while let Some(batch) = batches.next().await {
             let rows: Vec<NewRemoteArtifact> = batch.iter().flat_map(sources).collect();
             if !rows.is_empty() {
-                self.db.write(move |connection| remote_artifact::upsert(connection, &rows)).await?;
+                let db = self.db.clone();
+                let writing = async move {
+                    db.write(move |connection| remote_artifact::upsert(connection, &rows)).await
+                };
+                batches.scope().shield(writing).await??;
             }
             output.put_all(batch).await?;
         }
