@@ -86,6 +86,12 @@ pub trait Plugin: Clone + Send + Sync + Sized + 'static {
         Ok(())
     }
 
+    /// Whether a repository version that was not published is served as it is, every file at its own
+    /// path. Most repository types need metadata around their files, hence the default.
+    fn serves_versions(&self) -> bool {
+        false
+    }
+
     /// Web routes of its own, beside `/pulp/content/`.
     fn routes(&self, _installation: &crate::serve::ContentApp) -> axum::Router {
         axum::Router::new()
@@ -196,6 +202,8 @@ pub trait AnyPlugin: Send + Sync + 'static {
         installation: &Installation,
         request: PublishRequest,
     ) -> Result<Published, PublishError>;
+    /// [`Plugin::serves_versions`].
+    fn serves_versions(&self) -> bool;
     /// [`Plugin::routes`].
     fn routes(&self, app: &crate::serve::ContentApp) -> axum::Router;
     /// [`Plugin::commands`].
@@ -275,6 +283,10 @@ impl<P: Plugin> AnyPlugin for P {
         request: PublishRequest,
     ) -> Result<Published, PublishError> {
         crate::publish::publish(self, installation, request).await
+    }
+
+    fn serves_versions(&self) -> bool {
+        Plugin::serves_versions(self)
     }
 
     fn routes(&self, app: &crate::serve::ContentApp) -> axum::Router {

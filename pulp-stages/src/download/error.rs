@@ -115,6 +115,15 @@ impl DownloadError {
         }
     }
 
+    /// Whether these were the wrong bytes, however often they were asked for.
+    pub fn is_mismatch(&self) -> bool {
+        match self {
+            Self::Mismatch { .. } => true,
+            Self::GaveUp { source, .. } => source.is_mismatch(),
+            _ => false,
+        }
+    }
+
     /// Whether another URL of the same file is worth trying: not when we are the ones who failed.
     pub(super) fn is_upstreams(&self) -> bool {
         !matches!(self, Self::Store(_))

@@ -82,7 +82,8 @@ impl<'a> Fetch<'a> {
                 Ok(outcome) => return Ok(outcome),
                 Err(error) => error,
             };
-            let Some(delay) = attempts.next_delay(&error) else {
+            let is_final = self.request.final_mismatch && error.is_mismatch();
+            let Some(delay) = attempts.next_delay(&error).filter(|_| !is_final) else {
                 return Err(error);
             };
             tracing::debug!(%url, attempt = attempts.made(), %error, "Trying again");

@@ -66,6 +66,8 @@ pub struct DownloadRequest {
     pub headers: HeaderMap,
     /// The most bytes to take if no size is expected. Default: [`DEFAULT_LIMIT`].
     pub limit: Option<u64>,
+    /// Whether wrong bytes are the end of it: a URL that gave some is not asked again. Default: no.
+    pub final_mismatch: bool,
 }
 
 impl DownloadRequest {

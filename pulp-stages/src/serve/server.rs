@@ -1,0 +1,192 @@
+//! The web server: sockets, TLS, limits and an orderly end.
+//!
+//! Knows nothing of repositories; [`super::ContentApp::router`] answers. Each connection is a task of
+//! its own and holds at most a few buffers, so that slow clients cost memory only, and
+//! [`GuardedIo`](super::guarded_io) ends the ones that take (nearly) nothing.
+
+use std::{future::poll_fn, io, sync::Arc, task::Poll, time::Duration};
+
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::{
+        conn::auto,
+        graceful::{GracefulShutdown, Watcher},
+    },
+    service::TowerToHyperService,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
+    task::JoinSet,
+    time::{sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    ContentApp, Tls,
+    guarded_io::{GuardedIo, Patience},
+};
+
+/// Limits of the server.
+#[derive(Debug, Clone)]
+pub struct ServerSettings {
+    /// Connections at once; further ones wait in the system's queue. Default: 4,096.
+    pub max_connections: usize,
+    /// For a TLS handshake, for the head of a request, and between two requests of a connection.
+    /// Default: 30 s.
+    pub header_timeout: Duration,
+    /// Over how much time spent waiting for a client its rate is judged. Default: 60 s.
+    pub stall_window: Duration,
+    /// Bytes per second that a client must take on average while it is waited for. Default: 1024.
+    pub minimum_rate: u64,
+    /// Streams at once of one HTTP/2 connection. Default: 128.
+    pub max_streams: u32,
+    /// How long responses may go on after the shutdown began. Default: 4 s.
+    pub shutdown_grace: Duration,
+    /// Certificate and key; without them the server speaks plain HTTP.
+    pub tls: Option<Tls>,
+}
+
+impl Default for ServerSettings {
+    fn default() -> Self {
+        Self {
+            max_connections: 4096,
+            header_timeout: Duration::from_secs(30),
+            stall_window: Duration::from_secs(60),
+            minimum_rate: 1024,
+            max_streams: 128,
+            shutdown_grace: Duration::from_secs(4),
+            tls: None,
+        }
+    }
+}
+
+/// Longest request head of HTTP/1, and what is buffered of a response before it is flushed.
+const BUFFER: usize = 128 * 1024;
+/// Longest request head of HTTP/2.
+const HEAD: u32 = 64 * 1024;
+/// How often HTTP/2 clients are asked whether they live, and how long they may take to answer.
+const PING: Duration = Duration::from_secs(20);
+/// The pause after an accept failed for want of file descriptors or memory.
+const BREATHER: Duration = Duration::from_millis(50);
+
+/// Serves `app` on every listener until `shutdown` is cancelled.
+///
+/// Then no connection is accepted any more, responses under way may end within
+/// [`ServerSettings::shutdown_grace`], and what is left is cut, running fills included. Dropping the
+/// future cuts every connection at once.
+pub async fn serve(
+    listeners: Vec<TcpListener>,
+    app: ContentApp,
+    shutdown: CancellationToken,
+    settings: ServerSettings,
+) {
+    let limits = Arc::new(Limits::new(&settings));
+    let service = TowerToHyperService::new(app.router());
+    let graceful = GracefulShutdown::new();
+    let room = Arc::new(Semaphore::new(settings.max_connections));
+    let mut connections = JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = shutdown.cancelled() => break,
+            Some(_) = connections.join_next() => continue,
+            accepted = accept(&listeners, &room) => accepted,
+        };
+        match accepted {
+            Ok((socket, place)) => {
+                let (limits, service) = (limits.clone(), service.clone());
+                let watcher = graceful.watcher();
+                connections.spawn(async move {
+                    limits.connection(socket, service, watcher).await;
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "Failed to accept a connection");
+                sleep(BREATHER).await;
+            }
+        }
+    }
+    drop(listeners);
+    let orderly = async {
+        graceful.shutdown().await;
+        while connections.join_next().await.is_some() {}
+    };
+    if timeout(settings.shutdown_grace, orderly).await.is_err() {
+        tracing::warn!("Cutting connections that did not end in time");
+    }
+    connections.shutdown().await;
+    app.close().await;
+}
+
+/// The next connection of any listener, once there is room for it.
+async fn accept(
+    listeners: &[TcpListener],
+    room: &Arc<Semaphore>,
+) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
+    let place = room.clone().acquire_owned().await.map_err(io::Error::other)?;
+    let accepted = poll_fn(|context| {
+        let mut ready = listeners.iter().map(|listener| listener.poll_accept(context));
+        ready.find(Poll::is_ready).unwrap_or(Poll::Pending)
+    });
+    Ok((accepted.await?.0, place))
+}
+
+/// What every connection is subject to.
+struct Limits {
+    http: auto::Builder<TokioExecutor>,
+    patience: Patience,
+    tls: Option<Tls>,
+}
+
+type Service = TowerToHyperService<axum::Router>;
+
+impl Limits {
+    fn new(settings: &ServerSettings) -> Self {
+        let mut http = auto::Builder::new(TokioExecutor::new());
+        http.http1()
+            .timer(TokioTimer::new())
+            .header_read_timeout(settings.header_timeout)
+            .max_buf_size(BUFFER);
+        http.http2()
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(settings.max_streams)
+            .max_header_list_size(HEAD)
+            .keep_alive_interval(PING)
+            .keep_alive_timeout(PING);
+        let window = settings.stall_window;
+        let patience = Patience {
+            opening: settings.header_timeout,
+            window,
+            minimum: settings.minimum_rate.saturating_mul(window.as_secs()),
+        };
+        Self { http, patience, tls: settings.tls.clone() }
+    }
+
+    /// Serves one connection to its end. What goes wrong with it concerns nobody else.
+    async fn connection(&self, socket: TcpStream, service: Service, watcher: Watcher) {
+        // Responses are written in large pieces; waiting for more would only delay the last one.
+        let _ = socket.set_nodelay(true);
+        let socket = GuardedIo::new(socket, self.patience);
+        let Some(tls) = &self.tls else {
+            return self.http(socket, service, watcher).await;
+        };
+        match timeout(self.patience.opening, tls.accept(socket)).await {
+            Ok(Ok(socket)) => self.http(socket, service, watcher).await,
+            Ok(Err(error)) => tracing::debug!(%error, "A TLS handshake failed"),
+            Err(_) => tracing::debug!("A TLS handshake took too long"),
+        }
+    }
+
+    async fn http<S>(&self, socket: S, service: Service, watcher: Watcher)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let connection = self.http.serve_connection(TokioIo::new(socket), service).into_owned();
+        if let Err(error) = watcher.watch(connection).await {
+            tracing::debug!(%error, "A connection was cut");
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! What can be set about serving, for the whole server and per distribution.
+
+use std::time::Duration;
+
+use pulp_models::distribution::Distribution;
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+/// Settings of a [`ContentApp`](super::ContentApp).
+#[derive(Debug, Clone)]
+pub struct ServeSettings {
+    /// The URL under which clients reach the server's `/`, if something stands before it. Default: what
+    /// clients see is what the server sees.
+    pub public_url: Option<Url>,
+    /// How long a source that gave wrong bytes is left alone. Default: 300 s.
+    pub source_cool_down: Duration,
+    /// How long files of a superseded publication can still be had, for clients that hold the metadata
+    /// that named them. Default: 3 days.
+    pub superseded_grace: Duration,
+    /// Published paths whose bytes are remembered; each takes some 300 bytes. Default: 131,072.
+    pub resolved_paths: usize,
+}
+
+impl Default for ServeSettings {
+    fn default() -> Self {
+        Self {
+            public_url: None,
+            source_cool_down: Duration::from_secs(300),
+            superseded_grace: Duration::from_secs(3 * 24 * 3600),
+            resolved_paths: 131_072,
+        }
+    }
+}
+
+/// What the framework keeps in a distribution's `options`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DistributionSettings {
+    /// Serves the repository's checkpoints, each below the time it was made (`20261123T050232Z`),
+    /// instead of its latest publication.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub checkpoint: bool,
+    /// Is served but not listed.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub hidden: bool,
+}
+
+impl DistributionSettings {
+    /// Reads them from the row; what it does not say, or says wrongly, takes its default.
+    pub fn of(distribution: &Distribution) -> Self {
+        Self::deserialize(&distribution.options).unwrap_or_default()
+    }
+}
