@@ -6,6 +6,7 @@
 mod mirror;
 mod apply;
 mod sync;
+mod serve;
 mod plugin;
 mod task;
 mod maintenance;
@@ -29,7 +30,12 @@ pub(crate) fn tree(plugins: &Plugins) -> Command {
         .about("Mirrors Debian, container and file repositories: sync, version, publish and serve")
         .subcommand_required(true)
         .arg_required_else_help(true)
-        .subcommands([mirror::describe(plugins), apply::describe(), sync::describe()])
+        .subcommands([
+            mirror::describe(plugins),
+            apply::describe(),
+            sync::describe(),
+            serve::describe(),
+        ])
         .subcommands(plugins.iter().map(|plugin| plugin::describe(&**plugin)))
         .subcommands([task::describe()])
         .subcommands(maintenance::describe())
@@ -44,6 +50,7 @@ pub(crate) async fn run(session: &Session, matches: &ArgMatches) -> CommandResul
         "mirror" => mirror::run(session, matches).await,
         "apply" => apply::run(session, matches).await,
         "sync" => sync::run(session, matches).await,
+        "serve" => serve::run(session, matches).await,
         "task" => task::run(session, matches).await,
         "orphan" => maintenance::run_orphan(session, matches).await,
         "check" => maintenance::run_check(session, matches).await,

@@ -45,8 +45,8 @@ struct Ready {
 }
 
 pub(super) async fn run(session: &Session, matches: &ArgMatches) -> CommandResult {
-    let flags = ServeFlags::from_arg_matches(matches)
-        .map_err(|error| Failure::usage(error.to_string()))?;
+    let flags =
+        ServeFlags::from_arg_matches(matches).map_err(|error| Failure::usage(error.to_string()))?;
     let installation = session.installation().await?;
     let tls = match (&flags.tls_cert, &flags.tls_key) {
         (Some(certificate), Some(key)) => {
