@@ -138,6 +138,15 @@ impl From<InstallationError> for Failure {
 
 impl From<CommandError> for Failure {
     fn from(error: CommandError) -> Self {
-        Self { hint: error.hint.clone(), error: error.into(), exit: Exit::Failure }
+        match error {
+            CommandError::Sync(error) => error.into(),
+            CommandError::Publish(error) => error.into(),
+            CommandError::Database(error) => error.into(),
+            CommandError::Usage(message) => Self::usage(message),
+            CommandError::Plugin { ref hint, .. } => {
+                Self { hint: hint.clone(), error: error.into(), exit: Exit::Failure }
+            }
+            other => anyhow::Error::new(other).into(),
+        }
     }
 }

@@ -7,7 +7,6 @@ use pulp_models::{
     VersionNumber,
     db::{Connection, DbError},
     lock::RepositoryLock,
-    publication,
     reclaim::{self, Reclaim, Reclaimed},
     remote::{self, Remote},
     repository::{self, Repository},
@@ -15,9 +14,8 @@ use pulp_models::{
 };
 use pulp_stages::{
     installation::Installation,
-    plugin::AnyPlugin,
     progress::Reporter,
-    publish::{PublishRequest, Published},
+    publish,
     repository_settings::RepositorySettings,
     sync::{SyncRequest, SyncSummary},
 };
@@ -68,46 +66,13 @@ pub(crate) async fn synchronize(
         reporter: Arc::clone(&reporter),
     };
     let mut summary = plugin.sync(installation, request).await?;
-    if settings.autopublish && !flags.dry_run {
+    if !flags.dry_run {
+        let cancel = session.interrupt.clone();
         let published =
-            publish_latest(session, installation, &**plugin, &repository, &settings, reporter)
-                .await?;
+            publish::autopublish(&**plugin, installation, &repository, cancel, reporter).await?;
         summary.warnings.extend(published.into_iter().flat_map(|published| published.warnings));
     }
     Ok(summary)
-}
-
-/// Publishes the latest version, unless it is published with the same options already.
-async fn publish_latest(
-    session: &Session,
-    installation: &Installation,
-    plugin: &dyn AnyPlugin,
-    repository: &Repository,
-    settings: &RepositorySettings,
-    reporter: Arc<dyn Reporter>,
-) -> CommandResult<Option<Published>> {
-    let id = repository.id;
-    let options = settings.publication.clone();
-    let is_published = installation
-        .db
-        .read(move |connection| {
-            let latest = version::latest(connection, id)?;
-            let newest = publication::newest(connection, id)?;
-            Ok(newest.is_some_and(|newest| newest.version == latest && newest.options == options))
-        })
-        .await?;
-    if is_published {
-        return Ok(None);
-    }
-    let request = PublishRequest {
-        repository: repository.clone(),
-        version: None,
-        options: settings.publication.clone(),
-        checkpoint: false,
-        cancel: session.interrupt.clone(),
-        reporter,
-    };
-    Ok(Some(plugin.publish(installation, request).await?))
 }
 
 /// One or two lines about a sync.

@@ -3,9 +3,8 @@
 use async_trait::async_trait;
 use pulp_models::Timestamp;
 use pulp_stages::{
-    installation::Installation,
     options::NoOptions,
-    plugin::{CommandError, FirstStage, Plugin},
+    plugin::{CommandContext, CommandError, FirstStage, Plugin},
     publish::{PublicationWriter, PublishContext, PublishError},
     sync::{SyncContext, SyncError},
 };
@@ -53,10 +52,11 @@ impl Plugin for Deb {
 
     async fn run_command(
         &self,
-        installation: &Installation,
+        context: &CommandContext,
         name: &str,
         matches: &clap::ArgMatches,
     ) -> Result<Value, CommandError> {
-        commands::run(installation.home(), name, matches, Timestamp::now().as_seconds()).await
+        let now = Timestamp::now().as_seconds();
+        commands::run(context.installation.home(), name, matches, now).await
     }
 }

@@ -1,8 +1,20 @@
-//! The one content type: a file at a path, known by a digest.
+//! The content types: a file at a path, known by a digest, and upstream's own list of files.
 
-use pulp_models::{Algorithm, Digests, Expected, Key, RelativePath, Sha256};
+use pulp_models::{
+    Algorithm, Digests, Expected, Key, RelativePath, Sha256, content::StoredContent,
+};
 use pulp_stages::{content::Content, declarative::DeclarativeArtifact};
 use serde::{Deserialize, Serialize};
+
+/// What a file repository holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum FileUnit {
+    /// A file.
+    File(FileContent),
+    /// The list in which upstream names its files.
+    List(UpstreamList),
+}
 
 /// A file of a repository. Two digests at one path are two units, of which a repository version
 /// holds one.
@@ -30,14 +42,6 @@ impl FileContent {
     pub fn sha256(&self) -> Option<Sha256> {
         self.digests.sha256()
     }
-}
-
-impl Content for FileContent {
-    type Extra = ();
-
-    fn type_name(&self) -> &'static str {
-        Self::TYPE
-    }
 
     /// Path and digest: SHA-256 where it is known, else the strongest that upstream gives.
     fn natural_key(&self) -> Option<Key> {
@@ -46,15 +50,75 @@ impl Content for FileContent {
         let key = Key::of(Self::TYPE).field(self.relative_path.as_str());
         Some(key.field(algorithm.name()).field(digest).finish())
     }
+}
+
+/// Upstream's list, byte for byte: kept by mirrors that publish it instead of one of their own. Its
+/// one artifact lies at its own name.
+///
+/// A version holds it only while it says what the version holds: every sync and every upload takes
+/// it out, unless it brings it along.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpstreamList {
+    /// Its file name.
+    pub name: RelativePath,
+    /// Its bytes.
+    pub sha256: Sha256,
+}
+
+impl UpstreamList {
+    /// The `type` of every list in the database.
+    pub const TYPE: &'static str = "file.upstream_list";
+
+    /// The place of the one list that a version may hold.
+    pub fn place() -> Key {
+        Key::of(Self::TYPE).finish()
+    }
+
+    fn natural_key(&self) -> Key {
+        Key::of(Self::TYPE).field(self.name.as_str()).field(self.sha256.0).finish()
+    }
+}
+
+impl Content for FileUnit {
+    type Extra = ();
+
+    fn type_name(&self) -> &'static str {
+        match self {
+            Self::File(_) => FileContent::TYPE,
+            Self::List(_) => UpstreamList::TYPE,
+        }
+    }
+
+    fn natural_key(&self) -> Option<Key> {
+        match self {
+            Self::File(file) => file.natural_key(),
+            Self::List(list) => Some(list.natural_key()),
+        }
+    }
 
     fn repo_key(&self) -> Option<Key> {
-        Some(Key::of(Self::TYPE).field(self.relative_path.as_str()).finish())
+        Some(match self {
+            Self::File(file) => {
+                Key::of(FileContent::TYPE).field(file.relative_path.as_str()).finish()
+            }
+            Self::List(_) => UpstreamList::place(),
+        })
     }
 
     /// A list may leave the size open; the download knows it.
     fn complete(&mut self, artifacts: &[DeclarativeArtifact]) {
-        if let Some(saved) = artifacts.first().and_then(DeclarativeArtifact::saved) {
-            self.size = Some(saved.size);
+        if let (Self::File(file), Some(saved)) =
+            (self, artifacts.first().and_then(DeclarativeArtifact::saved))
+        {
+            file.size = Some(saved.size);
+        }
+    }
+
+    fn load(stored: StoredContent) -> Result<Self, serde_json::Error> {
+        if stored.type_name == UpstreamList::TYPE {
+            serde_json::from_str(&stored.metadata).map(Self::List)
+        } else {
+            serde_json::from_str(&stored.metadata).map(Self::File)
         }
     }
 }

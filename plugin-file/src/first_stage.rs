@@ -7,7 +7,8 @@
 use std::io::{BufReader, Read};
 
 use async_trait::async_trait;
-use pulp_models::{Key, RemoteId, RemoteUrl, store::Verified};
+use percent_encoding::percent_decode_str;
+use pulp_models::{Key, RelativePath, RemoteId, RemoteUrl, store::Verified};
 use pulp_stages::{
     declarative::{DeclarativeArtifact, DeclarativeContent},
     inbox::Inbox,
@@ -19,7 +20,7 @@ use pulp_stages::{
 
 use crate::{
     File,
-    content::FileContent,
+    content::{FileContent, FileUnit, UpstreamList},
     entry::{Entry, ParseError},
     upstream_format::{self, UpstreamFormat},
 };
@@ -33,21 +34,26 @@ pub(crate) struct ReadList {
     url: RemoteUrl,
     remote: RemoteId,
     deferred: bool,
+    /// The list itself, if it is to be kept.
+    list: Option<DeclarativeContent<FileUnit>>,
     parsed: Counter,
 }
 
 impl ReadList {
     /// Prepares to read `list`, which was fetched from the remote's URL.
-    pub(crate) fn new(list: &Verified, context: &SyncContext<File>) -> Result<Self, SyncError> {
+    pub(crate) fn new(list: Verified, context: &SyncContext<File>) -> Result<Self, SyncError> {
         let url = &context.remote.url;
         let format = match context.options.format {
             Some(format) => format,
-            None => detect(url, list).map_err(|error| SyncError::upstream(url, error))?,
+            None => detect(url, &list).map_err(|error| SyncError::upstream(url, error))?,
         };
         let algorithm = context.options.algorithm;
         let reader = BufReader::new(list.reader());
         let entries = upstream_format::entries(format, algorithm, url, reader);
+        let keeps_list =
+            context.mirror && context.repository_options.verbatim_manifest == Some(true);
         Ok(Self {
+            list: keeps_list.then(|| list_unit(url, list)).transpose()?,
             entries,
             url: url.clone(),
             remote: context.remote.id,
@@ -56,14 +62,14 @@ impl ReadList {
         })
     }
 
-    fn unit(&self, entry: Entry) -> Result<DeclarativeContent<FileContent>, StageError> {
+    fn unit(&self, entry: Entry) -> Result<DeclarativeContent<FileUnit>, StageError> {
         let content = FileContent::new(entry.relative_path.clone(), &entry.expected);
         // What no digest proves cannot be fetched later: nobody could tell whether it is the same.
         let deferred = self.deferred && entry.expected.digests.is_trusted();
         let artifact = DeclarativeArtifact::new(entry.relative_path, entry.urls, entry.expected)?
             .remote(self.remote)
             .deferred(deferred);
-        Ok(DeclarativeContent::new(content, vec![artifact]))
+        Ok(DeclarativeContent::new(FileUnit::File(content), vec![artifact]))
     }
 }
 
@@ -77,22 +83,38 @@ fn detect(
     Ok(UpstreamFormat::detect(url, &beginning)?)
 }
 
+/// The list as a unit that a version holds and publishes under the name that it has upstream.
+fn list_unit(url: &RemoteUrl, list: Verified) -> Result<DeclarativeContent<FileUnit>, SyncError> {
+    let name = url.expose().path_segments().and_then(|mut all| all.next_back()).unwrap_or_default();
+    let name = percent_decode_str(name).decode_utf8_lossy();
+    let name = RelativePath::new(&name).map_err(|error| {
+        SyncError::plugin(format!("Failed to name the list at `{url}`: {error}"))
+            .with_hint("without `--verbatim-manifest`, no name is needed")
+    })?;
+    let content = UpstreamList { name: name.clone(), sha256: list.sha256() };
+    let artifact = DeclarativeArtifact::from_verified(name, list);
+    Ok(DeclarativeContent::new(FileUnit::List(content), vec![artifact]))
+}
+
 /// Names upstream's state by the digest of its list.
 pub(crate) fn fingerprint(list: &Verified) -> Key {
-    Key::of(FileContent::TYPE).field(list.sha256().0).finish()
+    Key::of(UpstreamList::TYPE).field(list.sha256().0).finish()
 }
 
 #[async_trait]
-impl Stage<FileContent> for ReadList {
+impl Stage<FileUnit> for ReadList {
     fn name(&self) -> &'static str {
         "ReadList"
     }
 
     async fn run(
         mut self: Box<Self>,
-        _input: Inbox<FileContent>,
-        output: Outbox<FileContent>,
+        _input: Inbox<FileUnit>,
+        output: Outbox<FileUnit>,
     ) -> Result<(), StageError> {
+        if let Some(list) = self.list.take() {
+            output.put(list).await?;
+        }
         loop {
             let (stage, chunk) = tokio::task::spawn_blocking(move || {
                 let chunk = self.entries.by_ref().take(CHUNK).collect::<Result<Vec<_>, _>>();

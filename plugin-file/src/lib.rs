@@ -18,6 +18,7 @@ mod lines;
 
 mod first_stage;
 mod publisher;
+mod upload;
 
 #[cfg(test)]
 mod testing;

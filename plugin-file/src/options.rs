@@ -20,6 +20,16 @@ pub struct FileRemoteOptions {
     pub algorithm: Option<Algorithm>,
 }
 
+/// Options of a repository.
+#[derive(Debug, Clone, Default, Args, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FileRepositoryOptions {
+    /// Whether mirror syncs publish upstream's own list, byte for byte, instead of a new manifest
+    /// [default: false]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    pub verbatim_manifest: Option<bool>,
+}
+
 /// Options of a publication.
 #[derive(Debug, Clone, Default, Args, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

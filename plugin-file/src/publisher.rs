@@ -1,11 +1,12 @@
-//! Publications: the version's own files, and the manifest that lists them.
+//! Publications: the version's own files, and the list that names them: upstream's own if the version
+//! holds it, else a manifest.
 
 use pulp_models::{RelativePath, content_artifact::ContentArtifact};
 use pulp_stages::publish::{PublicationWriter, PublishContext, PublishError};
 
 use crate::{
     File,
-    content::FileContent,
+    content::{FileContent, FileUnit, UpstreamList},
     manifest::{self, MANIFEST_NAME},
 };
 
@@ -15,7 +16,8 @@ pub(crate) async fn publish(
     writer: &mut PublicationWriter,
 ) -> Result<(), PublishError> {
     writer.pass_through();
-    if context.options.no_manifest {
+    let has_list = context.version.counts.present.contains_key(UpstreamList::TYPE);
+    if context.options.no_manifest || has_list {
         return Ok(());
     }
     let name = match &context.options.manifest {
@@ -28,10 +30,10 @@ pub(crate) async fn publish(
     let mut units = context.contents();
     while let Some(page) = units.next_page().await? {
         for unit in &page {
-            match listed(&unit.content, unit.artifacts.first()) {
+            let FileUnit::File(file) = &unit.content else { continue };
+            match listed(file, unit.artifacts.first()) {
                 Some((sha256, size)) => {
-                    let line =
-                        manifest::write_line(&mut lines, &unit.content.relative_path, sha256, size);
+                    let line = manifest::write_line(&mut lines, &file.relative_path, sha256, size);
                     if let Err(error) = line {
                         context.warn(format!("Left out of the manifest: {error}"));
                     }

@@ -10,8 +10,9 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
-use pulp_models::{ArtifactStore, remote::Remote};
+use pulp_models::{ArtifactStore, DbError, remote::Remote};
 use serde_json::Value;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     content::Content,
@@ -19,6 +20,7 @@ use crate::{
     installation::Installation,
     line::Line,
     options::{self, Options, OptionsError},
+    progress::Reporter,
     publish::{PublicationWriter, PublishContext, PublishError, PublishRequest, Published},
     stage::Stage,
     sync::{SyncContext, SyncError, SyncRequest, SyncSummary, VersionDraft},
@@ -105,7 +107,7 @@ pub trait Plugin: Clone + Send + Sync + Sized + 'static {
     /// Runs one of [`Plugin::commands`]; the value is printed.
     async fn run_command(
         &self,
-        _installation: &Installation,
+        _context: &CommandContext,
         name: &str,
         _matches: &clap::ArgMatches,
     ) -> Result<Value, CommandError> {
@@ -121,36 +123,66 @@ pub struct FirstStage<C: Content> {
     pub stage: Box<dyn Stage<C>>,
 }
 
-/// A plugin command that failed: the message, an optional hint, the cause.
+/// What a plugin's command has at hand.
+#[derive(Clone)]
+pub struct CommandContext {
+    /// Database and artifact store.
+    pub installation: Installation,
+    /// Fires when the command is to end early.
+    pub cancel: CancellationToken,
+    /// Is told how it goes.
+    pub reporter: Arc<dyn Reporter>,
+}
+
+/// A plugin command that failed.
 #[derive(Debug, thiserror::Error)]
-#[error("{message}")]
-pub struct CommandError {
-    message: String,
-    /// What the user can do about it.
-    pub hint: Option<String>,
-    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+#[non_exhaustive]
+pub enum CommandError {
+    /// A repository could not be changed.
+    #[error(transparent)]
+    Sync(#[from] SyncError),
+    /// A version could not be published.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    /// The database failed, or does not have what was named.
+    #[error(transparent)]
+    Database(#[from] DbError),
+    /// The command line makes no sense.
+    #[error("{0}")]
+    Usage(String),
+    /// Something that only the plugin understands.
+    #[error("{message}")]
+    Plugin {
+        /// What failed.
+        message: String,
+        /// What the user can do about it.
+        hint: Option<String>,
+        /// Why.
+        source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    },
 }
 
 impl CommandError {
     /// An error with nothing but a message.
     pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: None, source: None }
+        Self::Plugin { message: message.into(), hint: None, source: None }
     }
 
     /// Adds the cause.
     #[must_use]
-    pub fn caused_by(
-        mut self,
-        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
-    ) -> Self {
-        self.source = Some(source.into());
+    pub fn caused_by(mut self, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        if let Self::Plugin { source, .. } = &mut self {
+            *source = Some(cause.into());
+        }
         self
     }
 
     /// Adds advice.
     #[must_use]
-    pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
+    pub fn hint(mut self, advice: impl Into<String>) -> Self {
+        if let Self::Plugin { hint, .. } = &mut self {
+            *hint = Some(advice.into());
+        }
         self
     }
 }
@@ -211,7 +243,7 @@ pub trait AnyPlugin: Send + Sync + 'static {
     /// [`Plugin::run_command`].
     async fn run_command(
         &self,
-        installation: &Installation,
+        context: &CommandContext,
         name: &str,
         matches: &clap::ArgMatches,
     ) -> Result<Value, CommandError>;
@@ -299,11 +331,11 @@ impl<P: Plugin> AnyPlugin for P {
 
     async fn run_command(
         &self,
-        installation: &Installation,
+        context: &CommandContext,
         name: &str,
         matches: &clap::ArgMatches,
     ) -> Result<Value, CommandError> {
-        Plugin::run_command(self, installation, name, matches).await
+        Plugin::run_command(self, context, name, matches).await
     }
 }
 

@@ -4,6 +4,7 @@
 //! (rows win). It is written incomplete, nobody sees it, and completed in one transaction; a
 //! failed one is deleted.
 
+mod automatic;
 mod context;
 mod writer;
 mod error;
@@ -19,6 +20,7 @@ use serde::Serialize;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
+pub use automatic::autopublish;
 pub use context::{Contents, PublishContext, PublishedUnit};
 pub use error::PublishError;
 pub use writer::PublicationWriter;

@@ -1,12 +1,12 @@
 //! The repository version that a sync is making, before anybody can see it.
 
 use std::sync::{
-    Arc,
+    Arc, Mutex, PoisonError,
     atomic::{AtomicBool, Ordering},
 };
 
 use pulp_models::{
-    Connection, ContentId, RepositoryId, VersionNumber, repository,
+    Connection, ContentId, DbError, Key, RepositoryId, VersionNumber, repository,
     version::{self, Completion, Mode, VersionSummary},
 };
 
@@ -21,6 +21,7 @@ pub struct VersionDraft {
     number: VersionNumber,
     exact: Arc<AtomicBool>,
     conflicting_paths: Arc<AtomicBool>,
+    vacated: Arc<Mutex<Vec<Key>>>,
 }
 
 impl VersionDraft {
@@ -38,6 +39,7 @@ impl VersionDraft {
             number,
             exact: Arc::default(),
             conflicting_paths: Arc::default(),
+            vacated: Arc::default(),
         })
     }
 
@@ -62,25 +64,40 @@ impl VersionDraft {
         self.conflicting_paths.store(true, Ordering::Relaxed);
     }
 
+    /// Takes out the unit of the previous version that has this repository key
+    /// ([`Content::repo_key`](crate::content::Content::repo_key)), unless it was associated again:
+    /// for what speaks of the version as a whole and is wrong once anything else changed.
+    pub fn vacate(&self, place: Key) {
+        self.vacated.lock().unwrap_or_else(PoisonError::into_inner).push(place);
+    }
+
+    /// Where it is being made.
+    pub(super) const fn installation(&self) -> &Installation {
+        &self.installation
+    }
+
     /// Makes it visible, in one transaction on the connection that holds the lock, and notes how
-    /// upstream stood; `None` if it would not differ from the version before.
+    /// upstream stood, if that is known; `None` if it would not differ from the version before.
     pub(super) async fn complete(
         &self,
         task: &TaskHandle,
-        state: SyncState,
+        state: Option<SyncState>,
     ) -> Result<Option<VersionSummary>, SyncError> {
-        let (repository, number, how) = (self.repository, self.number, self.how());
+        let (draft, repository, number) = (self.clone(), self.repository, self.number);
         let retain = task.repository.retain_versions;
         let completed = task
             .lock
             .write(move |connection| {
+                let how = draft.how(connection)?;
                 let completed = version::complete_version(connection, repository, number, &how)?;
-                let latest = match &completed {
-                    Some(version) => version.number,
-                    None => version::latest(connection, repository)?,
-                };
-                let state = state.clone().at_version(latest).to_value();
-                repository::set_last_sync(connection, repository, Some(&state))?;
+                if let Some(state) = &state {
+                    let latest = match &completed {
+                        Some(version) => version.number,
+                        None => version::latest(connection, repository)?,
+                    };
+                    let state = state.clone().at_version(latest).to_value();
+                    repository::set_last_sync(connection, repository, Some(&state))?;
+                }
                 if let (Some(_), Some(retain)) = (&completed, retain) {
                     version::retain_versions(connection, repository, retain)?;
                 }
@@ -95,17 +112,25 @@ impl VersionDraft {
         &self,
         task: &TaskHandle,
     ) -> Result<Option<VersionSummary>, SyncError> {
-        let (repository, number, how) = (self.repository, self.number, self.how());
+        let draft = self.clone();
         let preview = move |connection: &mut Connection| {
-            version::preview_version(connection, repository, number, &how)
+            let how = draft.how(connection)?;
+            version::preview_version(connection, draft.repository, draft.number, &how)
         };
         Ok(task.lock.write(preview).await?)
     }
 
-    fn how(&self) -> Completion {
+    fn how(&self, connection: &mut Connection) -> Result<Completion, DbError> {
         let exact = self.exact.load(Ordering::Relaxed);
         let mode = if exact { Mode::Mirror } else { Mode::Additive };
         let conflicting_paths = self.conflicting_paths.load(Ordering::Relaxed);
-        Completion { conflicting_paths, ..Completion::new(mode) }
+        let latest = version::latest(connection, self.repository)?;
+        let vacated = self.vacated.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut remove = Vec::new();
+        for place in vacated {
+            let unit = version::at_repo_key(connection, self.repository, latest, &place)?;
+            remove.extend(unit.map(|unit| unit.id));
+        }
+        Ok(Completion { conflicting_paths, remove, ..Completion::new(mode) })
     }
 }

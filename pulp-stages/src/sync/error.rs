@@ -49,7 +49,7 @@ pub enum SyncError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// It was cancelled by `task cancel`, a signal or the caller.
-    #[error("Sync was cancelled")]
+    #[error("Cancelled before the version was complete")]
     Cancelled,
     /// Something that only the plugin understands.
     #[error("{message}")]

@@ -1,16 +1,19 @@
-//! The default line, and running it.
+//! The default line, and running one to a repository version.
 
 use std::sync::Arc;
 
 use pulp_models::version::VersionSummary;
 
-use super::{SyncContext, SyncError, SyncRequest, VersionDraft, state::SyncState};
+use super::{SyncContext, SyncError, VersionDraft, state::SyncState};
 use crate::{
     budget::Budget,
+    content::Content,
+    installation::Installation,
     line::Line,
     pipeline::Pipeline,
-    plugin::{FirstStage, Plugin},
+    plugin::Plugin,
     profile::Profile,
+    progress::Progress,
     stages::{
         ArtifactDownloader, ArtifactSaver, ContentAssociation, ContentSaver, ContentUnassociation,
         QueryExistingArtifacts, QueryExistingContents, RemoteArtifactSaver, ResolveContentFutures,
@@ -18,60 +21,71 @@ use crate::{
     task::TaskHandle,
 };
 
-/// Bytes of downloads that are in memory or in temporary files at once, between the downloader
-/// and the saver.
-const IN_FLIGHT_BYTES: u64 = 1 << 30;
+/// Bytes that are in memory or in temporary files at once, on their way to the saver.
+pub(super) const IN_FLIGHT_BYTES: u64 = 1 << 30;
 
-/// Runs the line from `first` to a completed version; `None` if nothing differs.
+/// What becomes of the version when the line has ended well.
+pub(super) enum Ending {
+    /// It becomes visible. A sync leaves a note of how upstream stood.
+    Complete(Option<SyncState>),
+    /// It is compared with the one before and forgotten.
+    Preview,
+}
+
+/// Runs a line, from its first stage on, to a version; `None` if nothing differs.
 pub(super) async fn run<P: Plugin>(
     plugin: &P,
-    context: &SyncContext<P>,
-    request: &SyncRequest,
-    first: FirstStage<P::Content>,
-    state: SyncState,
+    line: Line<P::Content>,
+    draft: &VersionDraft,
     task: &TaskHandle,
+    ending: Ending,
 ) -> Result<(Option<VersionSummary>, Profile), SyncError> {
-    let installation = &context.installation;
-    let _store = installation.share_store().await?;
-    let draft = VersionDraft::begin(installation, context.repository.id).await?;
-    let line = plugin.pipeline(default_line(context, &draft), context);
-    let profile = Pipeline::new(line.push_front(first.stage))?.run(&task.cancel).await?;
-    plugin.finalize_version(&draft).await?;
+    let _store = draft.installation().share_store().await?;
+    let profile = Pipeline::new(line)?.run(&task.cancel).await?;
+    plugin.finalize_version(draft).await?;
     if task.cancel.is_cancelled() {
         return Err(SyncError::Cancelled);
     }
-    let version = if request.dry_run {
-        draft.preview(task).await?
-    } else {
-        draft.complete(task, state).await?
+    let version = match ending {
+        Ending::Complete(state) => draft.complete(task, state).await?,
+        Ending::Preview => draft.preview(task).await?,
     };
     Ok((version, profile))
 }
 
-/// The stages that follow the first, in the order that every plugin gets; a plugin edits it by
-/// name.
-fn default_line<P: Plugin>(context: &SyncContext<P>, draft: &VersionDraft) -> Line<P::Content> {
-    let db = || context.installation.db.clone();
-    let store = || context.installation.store.clone();
-    let counter = |code, message| context.progress.counter(code, message);
-    let downloads = counter("sync.downloading.artifacts", "Downloading Artifacts");
-    let associated = counter("associating.content", "Associating Content");
+/// The stages that follow the first one of a sync, in the order that every plugin gets; a plugin
+/// edits it by name.
+pub(super) fn of_sync<P: Plugin>(
+    context: &SyncContext<P>,
+    draft: &VersionDraft,
+) -> Line<P::Content> {
+    let downloads = context.progress.counter("sync.downloading.artifacts", "Downloading Artifacts");
+    let downloader = ArtifactDownloader::new(Arc::new(context.downloads.clone()))
+        .budget(Budget::new(IN_FLIGHT_BYTES))
+        .counter(downloads);
+    let line = of_addition(&context.installation, &context.progress, draft)
+        .before("ArtifactSaver", Box::new(downloader));
+    if context.mirror {
+        line.push(Box::new(ContentUnassociation::new(draft.clone())))
+    } else {
+        line
+    }
+}
 
-    let mut line = Line::new()
+/// The same stages for units that bring their bytes along: nothing is downloaded, nothing leaves.
+pub(super) fn of_addition<C: Content>(
+    installation: &Installation,
+    progress: &Progress,
+    draft: &VersionDraft,
+) -> Line<C> {
+    let db = || installation.db.clone();
+    let associated = progress.counter("associating.content", "Associating Content");
+    Line::new()
         .push(Box::new(QueryExistingContents::new(db())))
         .push(Box::new(QueryExistingArtifacts::new(db())))
-        .push(Box::new(
-            ArtifactDownloader::new(Arc::new(context.downloads.clone()))
-                .budget(Budget::new(IN_FLIGHT_BYTES))
-                .counter(downloads),
-        ))
-        .push(Box::new(ArtifactSaver::new(db(), store())))
+        .push(Box::new(ArtifactSaver::new(db(), installation.store.clone())))
         .push(Box::new(ContentSaver::new(db())))
         .push(Box::new(RemoteArtifactSaver::new(db())))
         .push(Box::new(ResolveContentFutures))
-        .push(Box::new(ContentAssociation::new(draft.clone(), associated)));
-    if context.mirror {
-        line = line.push(Box::new(ContentUnassociation::new(draft.clone())));
-    }
-    line
+        .push(Box::new(ContentAssociation::new(draft.clone(), associated)))
 }

@@ -6,6 +6,7 @@
 //! transaction. Whatever fails before that transaction leaves no trace but verified bytes and
 //! content rows, which the next sync finds.
 
+mod add;
 mod context;
 mod line;
 mod draft;
@@ -18,6 +19,7 @@ use std::{sync::Arc, time::Instant};
 use pulp_models::{Timestamp, remote::Remote, repository::Repository};
 use tokio_util::sync::CancellationToken;
 
+pub use add::{AddRequest, Added, add_content};
 pub use context::{SyncContext, Warnings};
 pub use draft::VersionDraft;
 pub use error::SyncError;
@@ -29,6 +31,7 @@ use crate::{
     progress::Reporter,
     task::{self, TaskKind},
 };
+use line::Ending;
 use state::SyncState;
 
 /// What to synchronise, and how.
@@ -85,7 +88,11 @@ async fn run<P: Plugin>(
     let (version, profile) = if unchanged {
         (None, None)
     } else {
-        let (version, profile) = line::run(plugin, &context, &request, first, state, &task).await?;
+        let draft = VersionDraft::begin(installation, context.repository.id).await?;
+        let line = plugin.pipeline(line::of_sync(&context, &draft), &context);
+        let line = line.push_front(first.stage);
+        let ending = if request.dry_run { Ending::Preview } else { Ending::Complete(Some(state)) };
+        let (version, profile) = line::run(plugin, line, &draft, &task, ending).await?;
         (version, Some(profile))
     };
     let transferred = context.downloads.statistics();

@@ -6,11 +6,13 @@ mod version;
 mod publication;
 mod distribution;
 
+use std::sync::Arc;
+
 use clap::{ArgMatches, Command};
-use pulp_stages::plugin::AnyPlugin;
+use pulp_stages::plugin::{AnyPlugin, CommandContext};
 
 use super::subcommand;
-use crate::{application::Session, declaration::find_plugin, failure::CommandResult};
+use crate::{application::Session, bars::Bars, declaration::find_plugin, failure::CommandResult};
 
 /// The commands of one plugin.
 pub(super) fn describe(plugin: &dyn AnyPlugin) -> Command {
@@ -35,8 +37,12 @@ pub(super) async fn run(session: &Session, name: &str, matches: &ArgMatches) -> 
         "publication" => publication::run(session, plugin, matches).await,
         "distribution" => distribution::run(session, plugin, matches).await,
         own => {
-            let installation = session.installation().await?;
-            let value = plugin.run_command(&installation, own, matches).await?;
+            let context = CommandContext {
+                installation: session.installation().await?,
+                cancel: session.interrupt.clone(),
+                reporter: Arc::new(Bars::new(session.printer)),
+            };
+            let value = plugin.run_command(&context, own, matches).await?;
             session.printer.result(&value, describe_value)?;
             Ok(())
         }

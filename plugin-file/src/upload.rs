@@ -1,0 +1,203 @@
+//! `pulp file upload`: local files become content of a repository.
+//!
+//! Here stand the command line, the paths that files get, and the first stage that reads them; the
+//! line behind it, the version and its publication are the framework's.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use clap::{Args, FromArgMatches as _};
+use pulp_models::{
+    Expected, RelativePath, repository,
+    store::{ArtifactStore, Verified},
+};
+use pulp_stages::{
+    Budget, DeclarativeArtifact, DeclarativeContent, Inbox, Outbox, Stage, StageError,
+    plugin::{CommandContext, CommandError, Plugin},
+    publish,
+    sync::{self, AddRequest, Added},
+};
+use serde::Serialize;
+use tokio::{fs::File as LocalFile, io::AsyncReadExt as _};
+
+use crate::{
+    File,
+    content::{FileContent, FileUnit},
+};
+
+/// Bytes that are read at a time.
+const CHUNK: usize = 256 * 1024;
+
+/// Add local files to a repository
+///
+/// They become a new version, which is published if the repository publishes itself. A file takes
+/// the place of another one at its path; what is there already makes no version.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Upload {
+    /// Repository that gets the files
+    #[arg(long, value_name = "NAME")]
+    repository: String,
+    /// Local files
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Path of the one file in the repository [default: its name]
+    #[arg(long, value_name = "PATH")]
+    relative_path: Option<RelativePath>,
+    /// Directory of the repository in which the files get their names
+    #[arg(long, value_name = "DIR", conflicts_with = "relative_path")]
+    prefix: Option<RelativePath>,
+}
+
+impl Upload {
+    /// The subcommand's name.
+    pub(crate) const NAME: &'static str = "upload";
+
+    /// The subcommand.
+    pub(crate) fn command() -> clap::Command {
+        Self::augment_args(clap::Command::new(Self::NAME))
+    }
+
+    /// Reads the command line.
+    pub(crate) fn parse(matches: &clap::ArgMatches) -> Result<Self, CommandError> {
+        Self::from_arg_matches(matches).map_err(|error| CommandError::Usage(error.to_string()))
+    }
+
+    /// Adds the files, then publishes the version.
+    pub(crate) async fn run(self, context: &CommandContext) -> Result<Uploaded, CommandError> {
+        let files = self.places()?;
+        let installation = &context.installation;
+        let name = self.repository;
+        let repository =
+            installation.db.read(move |connection| repository::get(connection, &name)).await?;
+        if repository.plugin != File::NAME {
+            let (name, plugin) = (&repository.name, &repository.plugin);
+            return Err(CommandError::Usage(format!(
+                "Repository `{name}` is of type `{plugin}`, not `{}`",
+                File::NAME
+            )));
+        }
+        let request = AddRequest {
+            task: "upload",
+            repository: repository.clone(),
+            first_stage: Box::new(ReadFiles::new(files, installation.store.clone())),
+            cancel: context.cancel.clone(),
+            reporter: context.reporter.clone(),
+        };
+        let added = sync::add_content(&File, installation, request).await?;
+        let (cancel, reporter) = (context.cancel.clone(), context.reporter.clone());
+        let published =
+            publish::autopublish(&File, installation, &repository, cancel, reporter).await?;
+        let publication = published.map(|published| published.publication);
+        Ok(Uploaded { added, publication })
+    }
+
+    /// The files by the paths they get. Two at one path are refused.
+    fn places(&self) -> Result<BTreeMap<RelativePath, PathBuf>, CommandError> {
+        if self.relative_path.is_some() && self.files.len() > 1 {
+            let message = "`--relative-path` names one file: use `--prefix` for several";
+            return Err(CommandError::Usage(message.to_owned()));
+        }
+        let mut places = BTreeMap::new();
+        for file in &self.files {
+            let path = match &self.relative_path {
+                Some(path) => path.clone(),
+                None => self.named(file)?,
+            };
+            if let Some(other) = places.insert(path.clone(), file.clone()) {
+                return Err(CommandError::Usage(format!(
+                    "`{}` and `{}` would both lie at `{path}`",
+                    other.display(),
+                    file.display()
+                )));
+            }
+        }
+        Ok(places)
+    }
+
+    /// The file's own name, below the prefix.
+    fn named(&self, file: &Path) -> Result<RelativePath, CommandError> {
+        let name = file.file_name().and_then(|name| name.to_str()).ok_or_else(|| {
+            CommandError::Usage(format!("`{}` has no name in UTF-8", file.display()))
+        })?;
+        let path = match &self.prefix {
+            Some(prefix) => format!("{prefix}/{name}"),
+            None => name.to_owned(),
+        };
+        RelativePath::new(&path).map_err(|error| CommandError::Usage(error.to_string()))
+    }
+}
+
+/// What an upload did.
+#[derive(Debug, Serialize)]
+pub(crate) struct Uploaded {
+    #[serde(flatten)]
+    added: Added,
+    /// The publication of the latest version, if one was made.
+    publication: Option<pulp_models::PublicationId>,
+}
+
+/// The first stage: one unit per local file.
+struct ReadFiles {
+    files: BTreeMap<RelativePath, PathBuf>,
+    store: ArtifactStore,
+    budget: Budget,
+}
+
+/// A local file that cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("Failed to read `{}`", path.display())]
+struct Unreadable {
+    path: PathBuf,
+    source: std::io::Error,
+}
+
+impl ReadFiles {
+    fn new(files: BTreeMap<RelativePath, PathBuf>, store: ArtifactStore) -> Self {
+        Self { files, store, budget: Budget::new(Budget::DEFAULT_BYTES) }
+    }
+
+    /// Streams a file through the store's verifier: a large one is copied to where the store
+    /// keeps its temporary files, and from there moves into the store.
+    async fn read(&self, path: &Path) -> Result<Verified, StageError> {
+        let unreadable = |source| Unreadable { path: path.to_owned(), source };
+        let mut file = LocalFile::open(path).await.map_err(unreadable)?;
+        let mut verifier = self.store.verifier(&Expected::default(), &[]);
+        loop {
+            let mut chunk = Vec::with_capacity(CHUNK);
+            if file.read_buf(&mut chunk).await.map_err(unreadable)? == 0 {
+                return Ok(verifier.finish().await?);
+            }
+            verifier.push(Bytes::from(chunk)).await?;
+        }
+    }
+}
+
+#[async_trait]
+impl Stage<FileUnit> for ReadFiles {
+    fn name(&self) -> &'static str {
+        "ReadFiles"
+    }
+
+    async fn run(
+        self: Box<Self>,
+        _input: Inbox<FileUnit>,
+        output: Outbox<FileUnit>,
+    ) -> Result<(), StageError> {
+        for (relative_path, path) in &self.files {
+            let unreadable = |source| Unreadable { path: path.clone(), source };
+            let length = tokio::fs::metadata(path).await.map_err(unreadable)?.len();
+            let permit = self.budget.acquire(length).await;
+            let artifact =
+                DeclarativeArtifact::from_verified(relative_path.clone(), self.read(path).await?);
+            let content = FileContent::new(relative_path.clone(), &artifact.expected);
+            let mut unit = DeclarativeContent::new(FileUnit::File(content), vec![artifact]);
+            unit.charge(permit);
+            output.put(unit).await?;
+        }
+        Ok(())
+    }
+}

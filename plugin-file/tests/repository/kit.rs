@@ -1,0 +1,169 @@
+//! An installation of its own for each test, and what is done to it.
+
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+
+use clap::Command;
+use plugin_file::File;
+use pulp_models::{
+    RemoteSettings, RemoteUrl, Sha256, publication,
+    remote::{self, NewRemote, Policy, Remote},
+    repository::{self, NewRepository, Repository},
+    testing::TestDatabase,
+    version::{self, Columns},
+};
+use pulp_stages::{
+    installation::Installation,
+    plugin::{AnyPlugin, CommandContext, CommandError},
+    progress::Silent,
+    publish,
+    repository_settings::RepositorySettings,
+    sync::{SyncError, SyncRequest, SyncSummary},
+};
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+
+/// An installation with an empty database; gone when dropped.
+pub(crate) struct Lab {
+    pub(crate) installation: Installation,
+    folder: TempDir,
+    _database: TestDatabase,
+}
+
+/// What a repository's latest publication serves, as far as it is stored: path → SHA-256.
+pub(crate) type Served = BTreeMap<String, Sha256>;
+
+impl Lab {
+    pub(crate) async fn new(database: TestDatabase) -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let home = folder.path().join("home");
+        let installation = Installation::open(&home, Some(database.url())).await.expect("it opens");
+        Self { installation, folder, _database: database }
+    }
+
+    /// A local file to upload.
+    pub(crate) fn local(&self, name: &str, bytes: &[u8]) -> String {
+        let path: PathBuf = self.folder.path().join(name);
+        std::fs::create_dir_all(path.parent().expect("below the folder")).expect("a folder");
+        std::fs::write(&path, bytes).expect("a file");
+        path.to_str().expect("UTF-8").to_owned()
+    }
+
+    pub(crate) async fn remote(&self, name: &str, url: RemoteUrl, policy: Policy) -> Remote {
+        let new = NewRemote {
+            name: name.to_owned(),
+            plugin: "file".to_owned(),
+            url,
+            policy,
+            settings: RemoteSettings { max_retries: Some(0), ..RemoteSettings::default() },
+            options: Value::Null,
+        };
+        let create = move |connection: &mut _| remote::create(connection, &new);
+        self.installation.db.write(create).await.expect("a remote")
+    }
+
+    /// A repository that publishes itself.
+    pub(crate) async fn repository(&self, name: &str, options: Value) -> Repository {
+        let settings =
+            RepositorySettings { autopublish: true, options, ..RepositorySettings::default() };
+        let options = settings.to_value().expect("settings");
+        let new = NewRepository { options, ..NewRepository::new(name, "file") };
+        let create = move |connection: &mut _| repository::create(connection, &new);
+        self.installation.db.write(create).await.expect("a repository")
+    }
+
+    pub(crate) async fn sync(
+        &self,
+        repository: &Repository,
+        remote: &Remote,
+        mirror: bool,
+    ) -> Result<SyncSummary, SyncError> {
+        let request = SyncRequest {
+            repository: repository.clone(),
+            remote: remote.clone(),
+            mirror,
+            optimize: true,
+            dry_run: false,
+            cancel: CancellationToken::new(),
+            reporter: Arc::new(Silent),
+        };
+        let summary = AnyPlugin::sync(&File, &self.installation, request).await?;
+        let (cancel, reporter) = (CancellationToken::new(), Arc::new(Silent));
+        publish::autopublish(&File, &self.installation, repository, cancel, reporter)
+            .await
+            .expect("published");
+        Ok(summary)
+    }
+
+    /// Runs `pulp file …`.
+    pub(crate) async fn command(&self, words: &[&str]) -> Result<Value, CommandError> {
+        let command = Command::new("file").no_binary_name(true).subcommands(File.commands());
+        let matches = command
+            .try_get_matches_from(words)
+            .map_err(|error| CommandError::Usage(error.to_string()))?;
+        let (name, matches) = matches.subcommand().expect("a subcommand");
+        let context = CommandContext {
+            installation: self.installation.clone(),
+            cancel: CancellationToken::new(),
+            reporter: Arc::new(Silent),
+        };
+        AnyPlugin::run_command(&File, &context, name, matches).await
+    }
+
+    /// The types of the units in the latest version, with their numbers.
+    pub(crate) async fn present(&self, repository: &Repository) -> BTreeMap<String, u64> {
+        let version = self.installation.version(repository, None).await.expect("a version");
+        version.counts.present
+    }
+
+    /// What the newest publication serves.
+    pub(crate) async fn served(&self, repository: &Repository) -> Served {
+        let id = repository.id;
+        let read = move |connection: &mut _| {
+            let newest = publication::newest(connection, id)?.expect("published");
+            let units =
+                version::page(connection, id, newest.version, None, Columns::Keys, None, 1000)?;
+            let ids: Vec<_> = units.iter().map(|unit| unit.id).collect();
+            let artifacts = pulp_models::content_artifact::load(connection, &ids)?;
+            let mut served = Served::new();
+            for artifact in artifacts.into_values().flatten() {
+                if let Some(sha256) = artifact.artifact {
+                    served.insert(artifact.relative_path.to_string(), sha256);
+                }
+            }
+            for path in ["PULP_MANIFEST", "SHA256SUMS"] {
+                let row = publication::find(connection, newest.id, path)?;
+                if let Some(publication::Published::Metadata { sha256, .. }) = row {
+                    served.insert(path.to_string(), sha256);
+                }
+            }
+            Ok(served)
+        };
+        self.installation.db.read(read).await.expect("read")
+    }
+
+    /// The stored bytes of what is served at `path`.
+    pub(crate) async fn bytes(&self, repository: &Repository, path: &str) -> Vec<u8> {
+        let sha256 = self.served(repository).await[path];
+        self.installation.store.read(&sha256, 1 << 30).await.expect("stored").to_vec()
+    }
+}
+
+/// A `PULP_MANIFEST` of these files.
+pub(crate) fn manifest(files: &[(&str, &[u8])]) -> String {
+    let line =
+        |(path, bytes): &(&str, &[u8])| format!("{path},{},{}\n", Sha256::of(bytes), bytes.len());
+    files.iter().map(line).collect()
+}
+
+/// An error with all its causes.
+pub(crate) fn report(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text = format!("{text}: {cause}");
+        next = cause.source();
+    }
+    text
+}

@@ -1,0 +1,6 @@
+//! File repositories through the framework, on both databases: uploads, verbatim lists, alternate
+//! content sources.
+
+mod kit;
+mod upload;
+mod verbatim;
