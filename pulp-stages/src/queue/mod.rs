@@ -19,7 +19,7 @@ mod take;
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak, atomic::AtomicUsize},
     task::Waker,
 };
 
@@ -38,6 +38,8 @@ use crate::{
 pub(crate) struct Queue<C: Content> {
     state: Mutex<State<C>>,
     capacity: usize,
+    /// Units that a consumer has taken at once but looks at one by one: they still take up room.
+    held: AtomicUsize,
     /// The stage that takes; `None` after the last one, where units end.
     to: Option<Scope>,
     me: Weak<Self>,
@@ -45,8 +47,6 @@ pub(crate) struct Queue<C: Content> {
 
 struct State<C: Content> {
     units: VecDeque<DeclarativeContent<C>>,
-    /// Units that a consumer has taken at once but looks at one by one: they still take up room.
-    held: usize,
     /// The producer is done: no more units come.
     ended: bool,
     /// The consumer was told so.
@@ -84,7 +84,6 @@ impl<C: Content> Queue<C> {
     pub(crate) fn new(capacity: usize, to: Option<Scope>) -> Arc<Self> {
         let state = State {
             units: VecDeque::new(),
-            held: 0,
             ended: false,
             finished: false,
             abandoned: false,
@@ -96,7 +95,9 @@ impl<C: Content> Queue<C> {
             waiting: None,
         };
         let capacity = capacity.max(1);
-        Arc::new_cyclic(|me| Self { state: Mutex::new(state), capacity, to, me: Weak::clone(me) })
+        let state = Mutex::new(state);
+        let held = AtomicUsize::new(0);
+        Arc::new_cyclic(|me| Self { state, capacity, held, to, me: Weak::clone(me) })
     }
 
     fn lock(&self) -> MutexGuard<'_, State<C>> {

@@ -2,7 +2,7 @@
 
 use std::{
     collections::VecDeque,
-    sync::Weak,
+    sync::{Weak, atomic::Ordering},
     task::{Context, Poll, Waker},
 };
 
@@ -30,12 +30,13 @@ impl<C: Content> Queue<C> {
         if state.abandoned || state.ended {
             return Poll::Ready(Err(Closed { stage: to.stage() }));
         }
-        let fitting = count.min(self.capacity.saturating_sub(state.units.len() + state.held));
+        let held = self.held.load(Ordering::Relaxed);
+        let fitting = count.min(self.capacity.saturating_sub(state.units.len() + held));
         let mut urgent = false;
         units.each(fitting, |unit| urgent |= state.enter(unit, &self.me));
         units.give(fitting, &mut state.units);
         state.flow.put += fitting as u64;
-        state.flow.deepest = state.flow.deepest.max(state.units.len() + state.held);
+        state.flow.deepest = state.flow.deepest.max(state.units.len() + held);
         let consumer = state.consumer_if_ready(urgent);
         if fitting < count {
             state.enlist(cx.waker());

@@ -2,7 +2,7 @@
 
 use std::{
     collections::VecDeque,
-    sync::MutexGuard,
+    sync::{MutexGuard, atomic::Ordering},
     task::{Context, Poll, Waker},
 };
 
@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::{Coming, Parked, Queue, State};
 use crate::{budget::Budget, content::Content, declarative::DeclarativeContent, scope::Scope};
 
-/// A consumer that wants units one by one gives room back after this many.
+/// A consumer that wants units one by one wakes producers after this many.
 const STEP: usize = 64;
 
 /// So many turns of the scheduler without a new unit are enough in any case. A turn takes about a
@@ -44,7 +44,7 @@ impl<C: Content> Queue<C> {
         let mut state = self.lock();
         if !state.units.is_empty() {
             let chunk = std::mem::take(&mut state.units);
-            state.held = chunk.len();
+            self.held.store(chunk.len(), Ordering::Relaxed);
             state.take(chunk.len());
             return Poll::Ready(Some(chunk));
         }
@@ -56,14 +56,12 @@ impl<C: Content> Queue<C> {
         Poll::Pending
     }
 
-    /// The consumer has only `held` units left to look at. Told every [`STEP`] units and after the
-    /// last one: a lock and a wake-up for each would cost more than the unit.
+    /// The consumer has only `held` units left to look at. Producers are woken every [`STEP`] units
+    /// and after the last one: a lock and a wake-up for each would cost more than the unit.
     pub(crate) fn make_room(&self, held: usize) {
+        self.held.store(held, Ordering::Relaxed);
         if held.is_multiple_of(STEP) {
-            let mut state = self.lock();
-            state.held = held;
-            let producers = std::mem::take(&mut state.producers);
-            drop(state);
+            let producers = std::mem::take(&mut self.lock().producers);
             producers.into_iter().for_each(Waker::wake);
         }
     }

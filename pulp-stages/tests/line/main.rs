@@ -7,6 +7,7 @@ mod budget;
 mod downloader;
 mod failures;
 mod full_batches;
+mod profile;
 mod resolution;
 mod schedules;
 mod scope;
