@@ -69,7 +69,7 @@ impl ArtifactStore {
         if is_there(path, result.size)? {
             return if sync { sync_path(path) } else { Ok(()) };
         }
-        let temp = match body {
+        let mut temp = match body {
             Body::File(file) => file,
             Body::Memory(bytes) => {
                 let temp = self.inner.workspace.temp_file()?;
@@ -83,10 +83,15 @@ impl ArtifactStore {
         if sync {
             temp.file().sync_all().map_err(StoreError::io("sync", temp.path()))?;
         }
-        if make_folder(folder)? {
-            sync_path(&self.inner.artifacts)?;
+        match temp.move_to(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                make_folder(folder)?;
+                sync_path(&self.inner.artifacts)?;
+                temp.move_to(path)
+            }
+            other => other,
         }
-        temp.move_to(path).map_err(StoreError::io("rename a temporary file to", path))
+        .map_err(StoreError::io("rename a temporary file to", path))
     }
 }
 
@@ -99,12 +104,13 @@ fn is_there(path: &Path, size: u64) -> Result<bool, StoreError> {
     }
 }
 
-/// Makes `folder` unless it is there; true if it was made.
-fn make_folder(folder: &Path) -> Result<bool, StoreError> {
+/// Makes `folder`, which somebody else may be making too.
+fn make_folder(folder: &Path) -> Result<(), StoreError> {
     match fs::create_dir(folder) {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
-        Err(error) => Err(StoreError::io("create", folder)(error)),
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            Err(StoreError::io("create", folder)(error))
+        }
+        _ => Ok(()),
     }
 }
 

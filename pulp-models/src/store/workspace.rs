@@ -97,8 +97,8 @@ impl TempFile {
         &self.path
     }
 
-    /// Gives the file its final name, replacing what is there.
-    pub(super) fn move_to(mut self, target: &Path) -> io::Result<()> {
+    /// Gives the file its final name, replacing what is there. After an error it is where it was.
+    pub(super) fn move_to(&mut self, target: &Path) -> io::Result<()> {
         fs::rename(&self.path, target)?;
         self.moved = true;
         Ok(())
