@@ -12,7 +12,7 @@ use crate::{
     options::SigningKeyName,
 };
 
-/// `pulp deb key`
+/// Keys that sign structured publications
 #[derive(Debug, clap::Subcommand)]
 enum KeyCommand {
     /// Make a key that signs structured publications

@@ -182,7 +182,7 @@ pub enum Layout {
 #[command(next_help_heading = "How to publish")]
 pub struct DebPublicationOptions {
     /// Upstream's own metadata, or metadata of our own [default: verbatim, if that is possible]
-    #[arg(long, value_enum)]
+    #[arg(long = "publish", value_name = "LAYOUT", value_enum)]
     pub layout: Option<Layout>,
     /// Compression of structured indices, besides plain files; may repeat [default: gz, xz]
     #[arg(long = "compression", value_name = "NAME", value_enum)]

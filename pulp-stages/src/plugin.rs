@@ -261,11 +261,21 @@ impl<P: Plugin> AnyPlugin for P {
 
     fn augment(&self, kind: OptionKind, command: clap::Command) -> clap::Command {
         use clap::Args as _;
-        match kind {
+        // Deriving `Args` lays the struct's documentation over the command's own words.
+        let about = command.get_about().cloned();
+        let long_about = command.get_long_about().cloned();
+        let mut command = match kind {
             OptionKind::Remote => P::RemoteOptions::augment_args(command),
             OptionKind::Repository => P::RepositoryOptions::augment_args(command),
             OptionKind::Publication => P::PublicationOptions::augment_args(command),
+        };
+        if let Some(about) = about {
+            command = command.about(about);
         }
+        if let Some(long_about) = long_about {
+            command = command.long_about(long_about);
+        }
+        command
     }
 
     fn overlay(
