@@ -5,12 +5,13 @@ use std::fmt;
 use diesel::prelude::*;
 
 use crate::{
-    ContentId, DbError, DistributionId, PublicationId, RemoteId, RepositoryId,
+    AlternateContentSourceId, ContentId, DbError, DistributionId, PublicationId, RemoteId,
+    RepositoryId,
     db::{Connection, on},
     schema::{
-        artifact, content, content_artifact, distribution, incomplete_version_content, publication,
-        published_artifact, remote, remote_artifact, repository, repository_content,
-        repository_version,
+        alternate_artifact, alternate_content_source, artifact, content, content_artifact,
+        distribution, incomplete_version_content, publication, published_artifact, remote,
+        remote_artifact, repository, repository_content, repository_version,
     },
 };
 
@@ -42,11 +43,13 @@ pub enum Reference {
     PublishedToArtifact,
     /// A distribution to its version.
     DistributionToVersion,
+    /// What an alternate content source has to that source.
+    OfferToSource,
 }
 
 impl Reference {
     /// Every reference.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::FileToArtifact,
         Self::FileToSource,
         Self::RemoteArtifactToFile,
@@ -59,6 +62,7 @@ impl Reference {
         Self::PublishedToFile,
         Self::PublishedToArtifact,
         Self::DistributionToVersion,
+        Self::OfferToSource,
     ];
 
     /// At most `limit` rows whose counterpart does not exist, described.
@@ -81,6 +85,7 @@ impl Reference {
             Self::PublishedToFile => published_to_file(conn, limit),
             Self::PublishedToArtifact => published_to_artifact(conn, limit),
             Self::DistributionToVersion => distribution_to_version(conn, limit),
+            Self::OfferToSource => offer_to_source(conn, limit),
         }
     }
 }
@@ -99,6 +104,7 @@ impl fmt::Display for Reference {
             Self::PublicationToVersion | Self::DistributionToVersion => {
                 "its version does not exist"
             }
+            Self::OfferToSource => "its alternate content source does not exist",
         })
     }
 }
@@ -277,4 +283,17 @@ fn distribution_to_version(conn: &mut Connection, limit: i64) -> Result<Vec<Stri
         .load(c))?;
     let describe = |(_, name): (DistributionId, String)| format!("Distribution `{name}`");
     Ok(rows.into_iter().map(describe).collect())
+}
+
+fn offer_to_source(conn: &mut Connection, limit: i64) -> Result<Vec<String>, DbError> {
+    let rows: Vec<AlternateContentSourceId> = on!(conn, c => alternate_artifact::table
+        .left_join(alternate_content_source::table.on(
+            alternate_content_source::id.eq(alternate_artifact::source_id),
+        ))
+        .filter(alternate_content_source::id.nullable().is_null())
+        .limit(limit)
+        .select(alternate_artifact::source_id)
+        .distinct()
+        .load(c))?;
+    Ok(rows.into_iter().map(|id| format!("Offers of alternate content source `{id}`")).collect())
 }

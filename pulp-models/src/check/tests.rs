@@ -4,7 +4,9 @@ use std::{fs, time::Duration};
 
 use super::*;
 use crate::{
-    ContentId, Expected, RemoteId, both_databases,
+    ContentId, Expected, RemoteId,
+    alternate_content_source::offers,
+    both_databases,
     content_artifact::{self, NewContentArtifact},
     distribution::{self, NewDistribution, Target},
     fixture::{Fixture, expected, path},
@@ -162,6 +164,9 @@ async fn damage(db: &Db, repository: crate::RepositoryId, content: ContentId, bo
                 published("d", Published::Metadata { sha256: body, size: 1 }),
             ],
         )?;
+        let nobody = crate::AlternateContentSourceId::new();
+        let offer = (expected("x"), "http://127.0.0.1/x".parse().expect("valid"));
+        offers::note(conn, nobody, crate::Timestamp(1), &[offer])?;
         for (name, number) in [("good", 1), ("bad", 9)] {
             let new = NewDistribution {
                 name: name.to_owned(),
