@@ -5,7 +5,7 @@
 //! client.
 
 use axum::response::{IntoResponse, Response};
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
 
 /// What a client did wrong or asked for in vain.
@@ -82,12 +82,14 @@ pub struct RegistryError {
     status: StatusCode,
     message: String,
     detail: Value,
+    headers: HeaderMap,
 }
 
 impl RegistryError {
     /// With the code's own status.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, status: code.status(), message: message.into(), detail: Value::Null }
+        let (status, message) = (code.status(), message.into());
+        Self { code, status, message, detail: Value::Null, headers: HeaderMap::new() }
     }
 
     /// With another status.
@@ -101,6 +103,13 @@ impl RegistryError {
     #[must_use]
     pub fn with_detail(mut self, detail: Value) -> Self {
         self.detail = detail;
+        self
+    }
+
+    /// With a further header.
+    #[must_use]
+    pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.insert(name, value);
         self
     }
 
@@ -118,7 +127,7 @@ impl IntoResponse for RegistryError {
         }
         let body = json!({"errors": [error]}).to_string();
         let json = HeaderValue::from_static("application/json");
-        (self.status, [(header::CONTENT_TYPE, json)], body).into_response()
+        (self.status, self.headers, [(header::CONTENT_TYPE, json)], body).into_response()
     }
 }
 

@@ -26,6 +26,7 @@ mod tree;
 
 pub mod errors;
 pub mod paging;
+mod routes;
 
 #[cfg(test)]
 mod testing;

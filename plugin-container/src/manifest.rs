@@ -127,7 +127,7 @@ impl Manifest {
         let header = content_type
             .map(MediaType::parse)
             .filter(|header| !matches!(header.as_str(), "" | "application/json" | "text/plain"));
-        let document = match serde_json::from_slice::<Document>(&raw) {
+        let document = match Document::read(&raw) {
             Ok(document) => document,
             Err(source) => Document::opaque(&raw, header.as_ref(), source)?,
         };
@@ -228,6 +228,14 @@ struct Document {
 }
 
 impl Document {
+    /// A list is no document, though serde would take one for its fields in order.
+    fn read(raw: &[u8]) -> Result<Self, serde_json::Error> {
+        if raw.trim_ascii_start().first() == Some(&b'[') {
+            return Err(serde::de::Error::custom("expected an object, got a list"));
+        }
+        serde_json::from_slice(raw)
+    }
+
     /// A document whose fields we cannot read is kept as it is, unless it has a type by which we
     /// should have been able to.
     fn opaque(

@@ -8,6 +8,7 @@ use pulp_stages::{
     download::{Downloader, SettingsError},
     options::{self, NoOptions},
     plugin::{FirstStage, Plugin},
+    serve::ContentApp,
     sync::{SyncContext, SyncError},
 };
 
@@ -16,6 +17,7 @@ use crate::{
     content::ContainerContent,
     first_stage::ReadRegistry,
     options::{ContainerRemoteOptions, ContainerRepositoryOptions, registry_base},
+    routes,
     survey::{LeftOut, Survey},
     transport::{HttpTransport, authenticator},
     tree::Trees,
@@ -94,5 +96,9 @@ impl Plugin for Container {
         let authenticator = authenticator(&remote.url, &remote.settings, &options, store.clone())
             .map_err(|error| wrong(&error))?;
         Downloader::authorized_by(Arc::new(authenticator), &remote.url, &remote.settings, store)
+    }
+
+    fn routes(&self, app: &ContentApp) -> axum::Router {
+        routes::router(app)
     }
 }

@@ -200,6 +200,7 @@ fn unknown_types_are_kept_with_the_references_they_have() {
     assert_eq!(parse(&odd, None).expect("is kept").blobs(true).count(), 0);
     assert!(matches!(parse_text("not json", Some(OCI)), Err(ManifestError::Json { .. })));
     assert!(matches!(parse_text("not json", None), Err(ManifestError::Json { .. })));
+    assert!(matches!(parse_text(" [2]", Some(OCI)), Err(ManifestError::Json { .. })));
 }
 
 #[test]

@@ -114,7 +114,7 @@ impl DbError {
     }
 
     /// Makes a [`DbError::Corrupt`] of whatever was wrong with a value in `place`.
-    pub(crate) fn corrupt<E>(place: &'static str) -> impl FnOnce(E) -> Self
+    pub fn corrupt<E>(place: &'static str) -> impl FnOnce(E) -> Self
     where
         E: Into<Box<dyn std::error::Error + Send + Sync>>,
     {

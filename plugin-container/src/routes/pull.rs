@@ -1,0 +1,265 @@
+//! Pulling: tags, manifests, blobs, referrers and the catalog (distribution-spec, "Pull" and
+//! "Content Discovery").
+//!
+//! Manifests are answered from their rows, byte for byte; blobs by the framework, which fetches
+//! what is still upstream. Nothing is ever converted or renegotiated by digest.
+
+use axum::{
+    body::Body,
+    response::{IntoResponse as _, Response},
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use pulp_stages::serve::{ResponseOptions, Servable};
+use serde_json::{Value, json};
+
+use super::{RegistryRoutes, internal, lookup};
+use crate::{
+    content::ManifestContent,
+    digest::Digest,
+    errors::{ErrorCode, RegistryError},
+    media_type::MediaType,
+    paging::PageRequest,
+    reference::{Reference, RepositoryName},
+};
+
+/// Names the content of a response.
+pub(super) const DOCKER_CONTENT_DIGEST: HeaderName =
+    HeaderName::from_static("docker-content-digest");
+const FILTERS_APPLIED: HeaderName = HeaderName::from_static("oci-filters-applied");
+const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
+
+/// The parts of a request that answers depend on.
+#[derive(Clone, Copy)]
+pub(super) struct Asked<'a> {
+    pub(super) method: &'a Method,
+    pub(super) headers: &'a HeaderMap,
+    pub(super) path: &'a str,
+    pub(super) query: Option<&'a str>,
+}
+
+impl RegistryRoutes {
+    pub(super) async fn catalog(&self, asked: Asked<'_>) -> Result<Response, RegistryError> {
+        let page = PageRequest::parse(asked.query)?;
+        let names = self.db().read(lookup::names).await.map_err(|error| internal(&error))?;
+        let (names, link) = page.cut(asked.path, &names);
+        Ok(list(asked.method, &json!({"repositories": names}), link))
+    }
+
+    pub(super) async fn tags(
+        &self,
+        asked: Asked<'_>,
+        name: &RepositoryName,
+    ) -> Result<Response, RegistryError> {
+        let page = PageRequest::parse(asked.query)?;
+        let site = self.site(name).await?;
+        let tags = self.lists.tags(site).await.map_err(|error| internal(&error))?;
+        let (tags, link) = page.cut(asked.path, &tags);
+        Ok(list(asked.method, &json!({"name": name, "tags": tags}), link))
+    }
+
+    pub(super) async fn manifest(
+        &self,
+        asked: Asked<'_>,
+        name: &RepositoryName,
+        reference: Reference,
+    ) -> Result<Response, RegistryError> {
+        let site = self.site(name).await?;
+        let by_tag = matches!(reference, Reference::Tag(_));
+        let wanted = reference.clone();
+        let found = self.db().read(move |conn| lookup::manifest(conn, site, &wanted)).await;
+        let manifest = found.map_err(|error| internal(&error))?.ok_or_else(|| {
+            RegistryError::new(
+                ErrorCode::ManifestUnknown,
+                format!("There is no manifest `{reference}`"),
+            )
+            .with_detail(json!({"name": name, "reference": reference.to_string()}))
+        })?;
+        if by_tag && !accepts(asked.headers, &manifest.media_type) {
+            let message = format!(
+                "Manifest `{reference}` is of type `{}`, which `Accept` doesn't allow",
+                manifest.media_type
+            );
+            return Err(RegistryError::new(ErrorCode::ManifestUnknown, message));
+        }
+        Ok(respond(asked, &manifest))
+    }
+
+    pub(super) async fn blob(
+        &self,
+        asked: Asked<'_>,
+        name: &RepositoryName,
+        digest: Digest,
+    ) -> Result<Response, RegistryError> {
+        let site = self.site(name).await?;
+        let found = self.db().read(move |conn| lookup::blob(conn, site, &digest)).await;
+        let servable = match found.map_err(|error| internal(&error))? {
+            Some(blob) => {
+                let stored = blob.file.artifact.zip(blob.file.size);
+                Servable::content(blob.content, blob.file.relative_path).stored_as(stored)
+            }
+            // Pushed, and waiting for its manifest.
+            None => match self.pending.get(site.repository, &digest) {
+                Some(content) => Servable::content(content, digest.relative_path()),
+                None => return Err(blob_unknown(&digest)),
+            },
+        };
+        let mut headers = HeaderMap::new();
+        headers.insert(DOCKER_CONTENT_DIGEST, header_value(&digest.to_string()));
+        let options = ResponseOptions {
+            content_type: Some(HeaderValue::from_static("application/octet-stream")),
+            etag: Some(header_value(&format!("\"{digest}\""))),
+            headers,
+        };
+        Ok(self.app.serve_artifact(asked.method, asked.headers, &servable, options).await)
+    }
+
+    pub(super) async fn referrers(
+        &self,
+        asked: Asked<'_>,
+        name: &RepositoryName,
+        subject: Digest,
+    ) -> Result<Response, RegistryError> {
+        let site = self.site(name).await?;
+        let referrers = self.lists.referrers(site).await.map_err(|error| internal(&error))?;
+        let wanted = url::form_urlencoded::parse(asked.query.unwrap_or_default().as_bytes())
+            .find_map(|(key, value)| (key == "artifactType").then(|| value.into_owned()));
+        let found = referrers.get(&subject).map(Vec::as_slice).unwrap_or_default();
+        let found: Vec<&Value> = found
+            .iter()
+            .filter(|descriptor| {
+                wanted.as_ref().is_none_or(|wanted| descriptor["artifactType"] == **wanted)
+            })
+            .collect();
+        let document = json!({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": found});
+        let mut response = json_response(asked.method, &document, OCI_INDEX);
+        if wanted.is_some() {
+            let applied = HeaderValue::from_static("artifactType");
+            response.headers_mut().insert(FILTERS_APPLIED, applied);
+        }
+        Ok(response)
+    }
+}
+
+/// A blob that the repository doesn't have.
+pub(super) fn blob_unknown(digest: &Digest) -> RegistryError {
+    RegistryError::new(ErrorCode::BlobUnknown, format!("There is no blob `{digest}`"))
+        .with_detail(json!({"digest": digest}))
+}
+
+fn list(method: &Method, document: &Value, link: Option<String>) -> Response {
+    let mut response = json_response(method, document, "application/json");
+    if let Some(link) = link {
+        response.headers_mut().insert(header::LINK, header_value(&link));
+    }
+    response
+}
+
+fn json_response(method: &Method, document: &Value, content_type: &'static str) -> Response {
+    let body = document.to_string();
+    let length = HeaderValue::from(body.len());
+    let body = if method == Method::HEAD { Body::empty() } else { Body::from(body) };
+    let content_type = HeaderValue::from_static(content_type);
+    ([(header::CONTENT_TYPE, content_type), (header::CONTENT_LENGTH, length)], body).into_response()
+}
+
+fn respond(asked: Asked<'_>, manifest: &ManifestContent) -> Response {
+    let digest = manifest.digest.to_string();
+    let etag = format!("\"{digest}\"");
+    let headers =
+        [(DOCKER_CONTENT_DIGEST, header_value(&digest)), (header::ETAG, header_value(&etag))];
+    if is_known(asked.headers, &etag) {
+        return (StatusCode::NOT_MODIFIED, headers).into_response();
+    }
+    let described = [
+        (header::CONTENT_TYPE, header_value(served_type(&manifest.media_type))),
+        (header::CONTENT_LENGTH, HeaderValue::from(manifest.raw.len())),
+    ];
+    let body =
+        if asked.method == Method::HEAD { Body::empty() } else { manifest.raw.clone().into() };
+    (headers, described, body).into_response()
+}
+
+/// Registries serve plain and signed schema 1 manifests under the signed one's type.
+fn served_type(media_type: &MediaType) -> &str {
+    match media_type {
+        MediaType::DockerSchema1 => MediaType::DockerSchema1Signed.as_str(),
+        other => other.as_str(),
+    }
+}
+
+/// Whether `If-None-Match` names `etag` (RFC 9110, section 13.1.2). Docker sends digests without
+/// quotes, too.
+fn is_known(headers: &HeaderMap, etag: &str) -> bool {
+    let lines = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|line| line.to_str().ok());
+    lines.flat_map(|line| line.split(',')).map(str::trim).any(|candidate| {
+        let candidate = candidate.strip_prefix("W/").unwrap_or(candidate);
+        candidate == "*" || candidate.trim_matches('"') == etag.trim_matches('"')
+    })
+}
+
+/// Whether a client that says what it accepts, in one or several lines, accepts `media_type`. A
+/// range of weight 0 excludes.
+fn accepts(headers: &HeaderMap, media_type: &MediaType) -> bool {
+    let lines = headers.get_all(header::ACCEPT).iter().filter_map(|line| line.to_str().ok());
+    let mut ranges = lines.flat_map(|line| line.split(',')).filter(|r| !r.trim().is_empty());
+    let Some(first) = ranges.next() else { return true };
+    std::iter::once(first).chain(ranges).any(|range| {
+        let mut parts = range.split(';').map(str::trim);
+        let name = parts.next().unwrap_or_default().to_ascii_lowercase();
+        let excluded = parts.any(|parameter| {
+            let weight = parameter.strip_prefix("q=").or_else(|| parameter.strip_prefix("Q="));
+            weight.and_then(|weight| weight.parse::<f32>().ok()) == Some(0.0)
+        });
+        let schema1 = media_type.is_schema1() && MediaType::parse(&name).is_schema1();
+        let named = matches!(name.as_str(), "*/*" | "application/*");
+        !excluded && (named || schema1 || MediaType::parse(&name) == *media_type)
+    })
+}
+
+/// Digests, types and links hold nothing that HTTP forbids: they were parsed.
+pub(super) fn header_value(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static("invalid"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(name: HeaderName, lines: &[&'static str]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for line in lines {
+            headers.append(name.clone(), HeaderValue::from_static(line));
+        }
+        headers
+    }
+
+    #[test]
+    fn accept_is_merged_over_lines_and_weights_are_heeded() {
+        let check = |lines: &[&'static str], expected: bool| {
+            let headers = headers(header::ACCEPT, lines);
+            assert_eq!(accepts(&headers, &MediaType::OciIndex), expected, "{lines:?}");
+        };
+        check(&[], true);
+        check(&["text/html", "application/vnd.oci.image.index.v1+json"], true);
+        check(&["a/b, application/vnd.oci.image.index.v1+json;q=0.5, */*;q=0"], true);
+        check(&["*/*"], true);
+        check(&["application/vnd.oci.image.index.v1+json; q=0"], false);
+        check(&["application/json, application/vnd.oci.image.manifest.v1+json"], false);
+        check(&[""], true);
+    }
+
+    #[test]
+    fn a_known_etag_is_found_with_and_without_quotes() {
+        let etag = "\"sha256:00\"";
+        for (lines, expected) in [
+            (&["\"sha256:00\""][..], true),
+            (&["sha256:00"], true),
+            (&["\"x\", W/\"sha256:00\""], true),
+            (&["x", "*"], true),
+            (&["\"sha256:01\""], false),
+            (&[], false),
+        ] {
+            assert_eq!(is_known(&headers(header::IF_NONE_MATCH, lines), etag), expected);
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! Uploads under way: bytes that clients send in one or many requests until they say what they are.
+//!
+//! A session holds a verifier of the artifact store, which hashes and writes as bytes arrive, so an
+//! upload of any size takes no memory. Sessions live in this process and end with it; a client whose
+//! session is gone begins anew. Blobs that were uploaded and that no manifest names yet are
+//! [`Pending`]: they belong to their repository, though no version has them.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use pulp_models::{Algorithm, ArtifactStore, ContentId, Expected, RepositoryId, store::Verifier};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use crate::{
+    digest::Digest,
+    errors::{ErrorCode, RegistryError},
+    reference::RepositoryName,
+};
+
+/// A session that nobody touched for so long is ended.
+const IDLE: Duration = Duration::from_secs(3600);
+/// Sessions at once; more are refused until some end.
+const MOST: usize = 10_000;
+/// How long a blob waits for a manifest. Orphan cleanup leaves new content alone for as long.
+const PENDING: Duration = Duration::from_secs(24 * 3600);
+
+/// One upload.
+pub(super) struct Upload {
+    pub(super) name: RepositoryName,
+    /// `None` once it failed or was finished: the session is of no more use.
+    pub(super) verifier: Option<Verifier>,
+}
+
+/// A session, to be locked by the request that works on it: parallel requests for one session make
+/// no sense, but must not mix their bytes.
+pub(super) type Session = Arc<tokio::sync::Mutex<Upload>>;
+
+/// All sessions.
+#[derive(Default)]
+pub(super) struct Uploads {
+    open: Mutex<HashMap<String, (Instant, Session)>>,
+}
+
+impl Uploads {
+    /// Begins a session and gives its id.
+    pub(super) fn begin(
+        &self,
+        store: &ArtifactStore,
+        name: RepositoryName,
+    ) -> Result<String, RegistryError> {
+        let mut open = self.lock();
+        // A session that is being worked on is not idle, however long its request takes.
+        open.retain(|_, (touched, session)| {
+            touched.elapsed() < IDLE || Arc::strong_count(session) > 1
+        });
+        if open.len() >= MOST {
+            return Err(RegistryError::new(ErrorCode::TooManyRequests, "Too many uploads"));
+        }
+        // Which algorithm names the blob is only told at the end.
+        let verifier = store.verifier(&Expected::default(), &[Algorithm::Sha512]);
+        let upload = Upload { name, verifier: Some(verifier) };
+        let id = Uuid::now_v7().simple().to_string();
+        open.insert(id.clone(), (Instant::now(), Arc::new(tokio::sync::Mutex::new(upload))));
+        Ok(id)
+    }
+
+    /// The session, if it belongs to `name`.
+    pub(super) async fn get(
+        &self,
+        name: &RepositoryName,
+        id: &str,
+    ) -> Result<Session, RegistryError> {
+        let session = self.lock().get_mut(id).map(|(touched, session)| {
+            *touched = Instant::now();
+            Arc::clone(session)
+        });
+        let session = session.ok_or_else(|| unknown(id))?;
+        if session.lock().await.name == *name { Ok(session) } else { Err(unknown(id)) }
+    }
+
+    /// Ends the session; its bytes are gone unless they were finished.
+    pub(super) fn end(&self, id: &str) {
+        self.lock().remove(id);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, (Instant, Session)>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A session that there is not, or no more.
+pub(super) fn unknown(id: &str) -> RegistryError {
+    RegistryError::new(ErrorCode::BlobUploadUnknown, format!("There is no upload `{id}`"))
+}
+
+/// Blobs that were uploaded to a repository and are in no version of it.
+#[derive(Default)]
+pub(super) struct Pending {
+    blobs: Mutex<HashMap<RepositoryId, HashMap<Digest, (Instant, ContentId)>>>,
+}
+
+impl Pending {
+    pub(super) fn add(&self, repository: RepositoryId, digest: Digest, content: ContentId) {
+        let mut blobs = self.lock();
+        let pending = blobs.entry(repository).or_default();
+        pending.retain(|_, (since, _)| since.elapsed() < PENDING);
+        pending.insert(digest, (Instant::now(), content));
+    }
+
+    pub(super) fn get(&self, repository: RepositoryId, digest: &Digest) -> Option<ContentId> {
+        self.lock().get(&repository)?.get(digest).map(|(_, content)| *content)
+    }
+
+    /// Says whether it was there.
+    pub(super) fn remove(&self, repository: RepositoryId, digest: &Digest) -> bool {
+        self.lock().get_mut(&repository).is_some_and(|blobs| blobs.remove(digest).is_some())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<RepositoryId, HashMap<Digest, (Instant, ContentId)>>> {
+        self.blobs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
