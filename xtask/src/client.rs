@@ -58,6 +58,23 @@ pub(crate) fn request(
         .with_context(|| format!("Failed to read the answer to {method} `{path}`"))
 }
 
+/// Sends a request with a body and reads the answer as far as it goes.
+pub(crate) fn exchange(
+    server: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> Result<Reply> {
+    let length = body.len().to_string();
+    let headers = [headers, &[("Content-Length", &length)]].concat();
+    let mut reader = send(server, method, path, &headers)?;
+    // A server may refuse, and hang up, before it has seen the whole body: its answer counts.
+    let _ = reader.get_mut().write_all(body);
+    read_reply(&mut reader, method == "HEAD")
+        .with_context(|| format!("Failed to read the answer to {method} `{path}`"))
+}
+
 /// Sends a request without body; the answer waits in the connection.
 pub(crate) fn send(
     server: SocketAddr,

@@ -269,6 +269,14 @@ pub(crate) fn content_path(name: &str, path: &str) -> String {
     format!("/pulp/content/{}/{}", client::encode(name), client::encode(path))
 }
 
+/// A digest as registries write it, by `sha256` or `sha512`.
+pub(crate) fn digest_of(algorithm: &str, bytes: &[u8]) -> String {
+    match algorithm {
+        "sha512" => format!("sha512:{:x}", sha2::Sha512::digest(bytes)),
+        _ => format!("sha256:{}", sha256(bytes)),
+    }
+}
+
 /// SHA-256 as lower-case hex.
 pub(crate) fn sha256(bytes: &[u8]) -> String {
     format!("{:x}", sha2::Sha256::digest(bytes))

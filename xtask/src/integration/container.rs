@@ -13,6 +13,7 @@ use crate::{
     run,
 };
 
+mod conformance;
 mod registry;
 
 use registry::{Registry, UPSTREAM_NAME};
@@ -26,7 +27,7 @@ const NEEDS: &[&str] = &["skopeo", "docker-registry", "tar", "gzip"];
 /// Every case of this suite.
 pub(super) fn cases() -> Vec<Case> {
     let case = |name, run| Case { name, needs: NEEDS, run };
-    vec![
+    let mut cases = vec![
         case("immediate: skopeo copies the image byte for byte", |lab| copied(lab, "immediate")),
         case("on_demand: skopeo copies the image byte for byte", |lab| copied(lab, "on_demand")),
         case("an index comes with all its platforms", index),
@@ -38,7 +39,9 @@ pub(super) fn cases() -> Vec<Case> {
             needs: &["podman", "skopeo", "docker-registry", "tar", "gzip"],
             run: podman,
         },
-    ]
+    ];
+    cases.extend(conformance::cases());
+    cases
 }
 
 fn mirror(lab: &Lab, registry: &Registry, more: &[&str]) -> Result<Mirrored> {
