@@ -162,15 +162,22 @@ impl Catalogs {
     pub(super) async fn current(&self) -> Result<Arc<Catalog>, DbError> {
         match self.newest().filter(|catalog| catalog.is_fresh()) {
             Some(catalog) => Ok(catalog),
-            None => self.newer_than(Instant::now() - FRESH).await,
+            None => self.read_unless(Catalog::is_fresh).await,
         }
     }
 
     /// A snapshot read after `moment`.
     pub(super) async fn newer_than(&self, moment: Instant) -> Result<Arc<Catalog>, DbError> {
+        self.read_unless(|catalog| catalog.is_newer_than(moment)).await
+    }
+
+    /// Reads one, unless somebody else has read one that will do while this request waited.
+    async fn read_unless(
+        &self,
+        will_do: impl Fn(&Catalog) -> bool,
+    ) -> Result<Arc<Catalog>, DbError> {
         let _turn = self.reading.lock().await;
-        // Somebody else may have read one while this request waited for its turn.
-        if let Some(catalog) = self.newest().filter(|catalog| catalog.is_newer_than(moment)) {
+        if let Some(catalog) = self.newest().filter(|catalog| will_do(catalog)) {
             return Ok(catalog);
         }
         let begun = Instant::now();
@@ -229,10 +236,10 @@ impl<'a> Reading<'a> {
             }
             distribution::Target::Publication(id) => {
                 let publication = publication::get(self.conn, id)?;
-                Ok(match publication.complete {
-                    true => Target::Edition(Edition::published(&publication), Vec::new()),
-                    false => Target::Nothing(format!("Publication {id} is not complete")),
-                })
+                if !publication.complete {
+                    return Ok(Target::Nothing(format!("Publication {id} is not complete")));
+                }
+                Ok(Target::Edition(Edition::published(&publication), Vec::new()))
             }
             distribution::Target::Version(repository, number) => {
                 self.version(distribution, repository, number)

@@ -87,7 +87,7 @@ impl ContentApp {
 impl Delivery<'_> {
     async fn run(&self) -> Response {
         if let Some(stored) = self.servable.stored {
-            match self.from_store(stored).await {
+            match self.send_stored(stored).await {
                 Err(StoreError::Missing(_)) if self.servable.key.is_some() => {}
                 outcome => return outcome.unwrap_or_else(|error| broken(&error)),
             }
@@ -99,7 +99,7 @@ impl Delivery<'_> {
     }
 
     /// Fails only if there is no sound file.
-    async fn from_store(&self, stored: Stored) -> Result<Response, StoreError> {
+    async fn send_stored(&self, stored: Stored) -> Result<Response, StoreError> {
         let known = Expected { size: Some(stored.size), digests: Digests::from(stored.sha256) };
         let (head, range) = match self.representation(&known).plan(self.method, self.request) {
             Plan::Answer(response) => return Ok(response),
@@ -116,7 +116,7 @@ impl Delivery<'_> {
             Some(running) => running,
             None => match fills.demand(key).await {
                 Err(error) => return error.response(),
-                Ok(Demand::Stored(stored)) => return self.surely_from_store(stored).await,
+                Ok(Demand::Stored(stored)) => return self.send_stored_or_fail(stored).await,
                 Ok(Demand::Offered(offer)) => {
                     // What needs no bytes needs no transfer.
                     let plan = self.representation(&offer.expected).plan(self.method, self.request);
@@ -136,7 +136,7 @@ impl Delivery<'_> {
         };
         match fill_reader::begin(listener, range).await {
             Err(error) => error.response(),
-            Ok(Beginning::Stored(stored)) => self.surely_from_store(stored).await,
+            Ok(Beginning::Stored(stored)) => self.send_stored_or_fail(stored).await,
             Ok(Beginning::Empty) => Response::from_parts(head, Body::empty()),
             Ok(Beginning::Bytes(first, rest)) => {
                 let first = stream::iter([Ok::<Bytes, std::io::Error>(first)]);
@@ -145,8 +145,8 @@ impl Delivery<'_> {
         }
     }
 
-    async fn surely_from_store(&self, stored: Stored) -> Response {
-        self.from_store(stored).await.unwrap_or_else(|error| broken(&error))
+    async fn send_stored_or_fail(&self, stored: Stored) -> Response {
+        self.send_stored(stored).await.unwrap_or_else(|error| broken(&error))
     }
 
     fn representation(&self, known: &Expected) -> Representation {

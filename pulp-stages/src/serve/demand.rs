@@ -4,7 +4,7 @@
 //! Everything here is a few rows and a few files at a time. [`super::fill`] decides when.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -226,12 +226,11 @@ impl Rows {
         let mut remotes: HashMap<RemoteId, Option<Arc<Remote>>> = HashMap::new();
         let mut sources = Vec::new();
         for row in remote_artifact::sources(conn, key.content, &key.relative_path)? {
-            let remote = match remotes.get(&row.remote) {
-                Some(remote) => remote.clone(),
-                None => {
+            let remote = match remotes.entry(row.remote) {
+                hash_map::Entry::Occupied(known) => known.get().clone(),
+                hash_map::Entry::Vacant(unknown) => {
                     let remote = existing(remote::get_by_id(conn, row.remote))?.map(Arc::new);
-                    remotes.insert(row.remote, remote.clone());
-                    remote
+                    unknown.insert(remote).clone()
                 }
             };
             sources.extend(remote.map(|remote| (row, remote)));

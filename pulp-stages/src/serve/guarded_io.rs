@@ -198,7 +198,7 @@ mod tests {
                 total += client.read(&mut buffer).await.expect("open");
             }
         });
-        guarded.write_all(&[0; 20_000]).await.expect("20 bytes per second are enough");
+        guarded.write_all(&vec![0; 20_000]).await.expect("20 bytes per second are enough");
         drop(guarded);
         reader.await.expect("joined");
     }

@@ -97,10 +97,10 @@ impl Lookup<'_> {
             return Ok(Looked::Index(servable, INDEX));
         }
         let entries = self.entries(path)?;
-        Ok(match entries.is_empty() && path.is_some() {
-            true => Looked::Nothing,
-            false => Looked::Folder(entries),
-        })
+        if entries.is_empty() && path.is_some() {
+            return Ok(Looked::Nothing);
+        }
+        Ok(Looked::Folder(entries))
     }
 
     fn is_folder(&mut self, path: &RelativePath) -> Result<bool, DbError> {

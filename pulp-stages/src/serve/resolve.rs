@@ -149,10 +149,10 @@ impl<'a> Checkpoint<'a> {
     fn of(checkpoints: &BTreeMap<String, Edition>, site: &Site, place: &Place<'a>) -> Self {
         if place.path.is_empty() {
             let name = |stamp: &String| Entry { name: stamp.clone(), kind: EntryKind::Folder };
-            return Self::Found(match place.folder {
-                true => Found::Folder(checkpoints.keys().map(name).collect()),
-                false => Found::SlashMissing,
-            });
+            if !place.folder {
+                return Self::Found(Found::SlashMissing);
+            }
+            return Self::Found(Found::Folder(checkpoints.keys().map(name).collect()));
         }
         let (wanted, path) = place.path.split_once('/').unwrap_or((place.path, ""));
         if let Some(edition) = checkpoints.get(wanted) {

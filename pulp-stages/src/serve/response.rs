@@ -7,7 +7,7 @@ use std::{ops::Range, time::SystemTime};
 
 use axum::{body::Body, response::Response};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, response::Parts};
-use pulp_models::{Digests, Timestamp};
+use pulp_models::{Algorithm, Digests, Timestamp};
 
 use super::{
     conditional::{Validators, Verdict},
@@ -114,14 +114,9 @@ impl Representation {
 
 /// The entity tag of bytes with these digests: `"sha256:…"`, or of the strongest other one.
 pub(super) fn etag(digests: &Digests) -> Option<HeaderValue> {
-    let sha256 = digests.sha256();
-    let text = match &sha256 {
-        Some(sha256) => format!("\"sha256:{sha256}\""),
-        None => {
-            let (algorithm, bytes) = digests.strongest()?;
-            format!("\"{algorithm}:{}\"", hex::encode(bytes))
-        }
-    };
+    let sha256 = digests.get(Algorithm::Sha256).map(|bytes| (Algorithm::Sha256, bytes));
+    let (algorithm, bytes) = sha256.or_else(|| digests.strongest())?;
+    let text = format!("\"{algorithm}:{}\"", hex::encode(bytes));
     HeaderValue::try_from(text).ok()
 }
 

@@ -180,7 +180,7 @@ impl Bench {
         let written = self
             .installation
             .db
-            .write(move |conn| artifact::insert_artifacts(conn, &[row.clone()]));
+            .write(move |conn| artifact::insert_artifacts(conn, std::slice::from_ref(&row)));
         written.await.expect("written");
         saved.sha256
     }
