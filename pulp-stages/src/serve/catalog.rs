@@ -216,12 +216,32 @@ impl<'a> Reading<'a> {
             let site = Site {
                 base_path: base_path.clone(),
                 updated: distribution.updated,
-                target: self.target(&distribution, &settings)?,
+                target: self.target_or_reason(&distribution, &settings)?,
                 hidden: settings.hidden,
             };
             sites.insert(base_path, Arc::new(site));
         }
         Ok(sites)
+    }
+
+    /// Rows that are wrong or missing are the trouble of one distribution; a database that does not
+    /// answer is everybody's.
+    fn target_or_reason(
+        &mut self,
+        distribution: &Distribution,
+        settings: &DistributionSettings,
+    ) -> Result<Target, DbError> {
+        match self.target(distribution, settings) {
+            Err(error @ DbError::Corrupt { .. }) => {
+                let name = &distribution.name;
+                tracing::error!(distribution.name = name, %error, "Cannot serve a distribution");
+                Ok(Target::Nothing(format!("What distribution `{name}` serves cannot be read")))
+            }
+            Err(error @ (DbError::NotFound { .. } | DbError::Version(_))) => {
+                Ok(Target::Nothing(error.to_string()))
+            }
+            outcome => outcome,
+        }
     }
 
     fn target(

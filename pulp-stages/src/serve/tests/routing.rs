@@ -187,10 +187,13 @@ async fn distributions_may_point_to_a_publication_a_version_or_nothing() {
     bench.distribute_with("version", Target::Version(bench.repository, number), json!({})).await;
     let unpublished = Target::Version(bench.repository, pulp_models::VersionNumber(0));
     bench.distribute_with("unpublished", unpublished, json!({})).await;
+    let deleted = Target::Version(bench.repository, pulp_models::VersionNumber(9));
+    bench.distribute_with("deleted", deleted, json!({})).await;
     bench.distribute_with("nothing", Target::Nothing, json!({})).await;
     assert_eq!(bench.get("publication/a").await.expect(200).text(), "one");
     assert_eq!(bench.get("version/a").await.expect(200).text(), "one");
     assert!(bench.get("unpublished/a").await.expect(404).text().contains("is not published"));
+    bench.get("deleted/a").await.expect(404);
     assert!(bench.get("nothing/a").await.expect(404).text().contains("points to nothing"));
 }
 
