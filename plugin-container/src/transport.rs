@@ -177,3 +177,6 @@ fn header_value(secret: &Secret) -> Result<HeaderValue, http::header::InvalidHea
     value.set_sensitive(true);
     Ok(value)
 }
+
+#[cfg(test)]
+mod tests;
