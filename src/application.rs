@@ -1,6 +1,6 @@
 //! The program from its first to its last moment: parse, settings, logging, run, report, exit.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use clap::ArgMatches;
 use pulp_models::db::DatabaseUrl;
@@ -68,11 +68,16 @@ impl Application {
             };
             commands::run(&session, matches).await
         });
-        // Work on the blocking pool was joined by whoever began it; what is left may not hold us up.
-        runtime.shutdown_background();
+        // Tasks that are left hold the store, whose folder for temporary files goes when they do. What
+        // hangs may not hold us up.
+        runtime.shutdown_timeout(END);
         result
     }
 }
+
+/// How long what is left may take to end once the command has: a server that used all of its own
+/// time must still end within five seconds.
+const END: Duration = Duration::from_millis(500);
 
 /// What every command has at hand.
 pub(crate) struct Session {

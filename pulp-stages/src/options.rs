@@ -5,7 +5,7 @@
 //! name its clap arguments as its fields (clap's default), so that an update can touch only the
 //! flags that were given.
 
-use clap::parser::ValueSource;
+use clap::{builder::Resettable, parser::ValueSource};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
@@ -35,6 +35,14 @@ impl OptionsError {
     pub fn new(message: impl Into<String>) -> Self {
         Self(message.into())
     }
+}
+
+/// Adds the flags of `T` to `command`, which keeps its own description: clap alone would put the
+/// documentation of the struct in its place.
+pub fn add_flags<T: clap::Args>(command: clap::Command) -> clap::Command {
+    let about = Resettable::from(command.get_about().cloned());
+    let long_about = Resettable::from(command.get_long_about().cloned());
+    T::augment_args(command).about(about).long_about(long_about)
 }
 
 /// Reads stored or hand-written options; missing keys take their defaults, unknown ones are
@@ -78,11 +86,11 @@ fn to_value<T: Serialize>(options: &T) -> Result<Value, OptionsError> {
 
 #[cfg(test)]
 mod tests {
-    use clap::Args as _;
     use serde_json::json;
 
     use super::*;
 
+    /// Documentation of the struct.
     #[derive(Debug, Clone, Default, clap::Args, Serialize, serde::Deserialize)]
     #[serde(default, deny_unknown_fields)]
     struct Example {
@@ -95,8 +103,15 @@ mod tests {
     }
 
     fn update(args: &[&str], current: &Value) -> Result<Value, OptionsError> {
-        let command = Example::augment_args(clap::Command::new("x").no_binary_name(true));
+        let command = add_flags::<Example>(clap::Command::new("x").no_binary_name(true));
         overlay::<Example>(&command.get_matches_from(args), current)
+    }
+
+    #[test]
+    fn a_command_keeps_its_own_description() {
+        let command = add_flags::<Example>(clap::Command::new("x").about("Does it"));
+        assert_eq!(command.get_about().map(ToString::to_string).as_deref(), Some("Does it"));
+        assert!(add_flags::<Example>(clap::Command::new("x")).get_about().is_none());
     }
 
     #[test]

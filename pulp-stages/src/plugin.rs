@@ -19,7 +19,7 @@ use crate::{
     download::{Downloader, SettingsError},
     installation::Installation,
     line::Line,
-    options::{self, Options, OptionsError},
+    options::{self, Options, OptionsError, add_flags},
     progress::Reporter,
     publish::{PublicationWriter, PublishContext, PublishError, PublishRequest, Published},
     stage::Stage,
@@ -260,22 +260,11 @@ impl<P: Plugin> AnyPlugin for P {
     }
 
     fn augment(&self, kind: OptionKind, command: clap::Command) -> clap::Command {
-        use clap::Args as _;
-        // Deriving `Args` lays the struct's documentation over the command's own words.
-        let about = command.get_about().cloned();
-        let long_about = command.get_long_about().cloned();
-        let mut command = match kind {
-            OptionKind::Remote => P::RemoteOptions::augment_args(command),
-            OptionKind::Repository => P::RepositoryOptions::augment_args(command),
-            OptionKind::Publication => P::PublicationOptions::augment_args(command),
-        };
-        if let Some(about) = about {
-            command = command.about(about);
+        match kind {
+            OptionKind::Remote => add_flags::<P::RemoteOptions>(command),
+            OptionKind::Repository => add_flags::<P::RepositoryOptions>(command),
+            OptionKind::Publication => add_flags::<P::PublicationOptions>(command),
         }
-        if let Some(long_about) = long_about {
-            command = command.long_about(long_about);
-        }
-        command
     }
 
     fn overlay(

@@ -1,9 +1,10 @@
 //! `pulp mirror PLUGIN URL`: everything between an upstream and a served copy, in one command.
 
-use clap::{Arg, ArgMatches, Args as _, Command, FromArgMatches as _, value_parser};
+use clap::{Arg, ArgMatches, Command, FromArgMatches as _, value_parser};
 use pulp_models::RemoteUrl;
 use pulp_stages::{
     installation::Installation,
+    options::add_flags,
     plugin::{AnyPlugin, OptionKind, Plugins},
     sync::SyncSummary,
 };
@@ -61,8 +62,8 @@ fn describe_plugin(plugin: &dyn AnyPlugin) -> Command {
                 .value_parser(value_parser!(u32).range(1..))
                 .help("Keep the newest N versions [default: all]"),
         );
-    let command = SyncFlags::augment_args(command);
-    let command = RemoteFlags::augment_args(command);
+    let command = add_flags::<SyncFlags>(command);
+    let command = add_flags::<RemoteFlags>(command);
     let command = command.next_help_heading("Options of this repository type");
     let command = plugin.augment(OptionKind::Remote, command);
     let command = plugin.augment(OptionKind::Repository, command);

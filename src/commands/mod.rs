@@ -14,8 +14,8 @@ mod status;
 mod flags;
 
 pub(crate) use self::maintenance::PATIENCE;
-use clap::{ArgMatches, Args as _, Command};
-use pulp_stages::plugin::Plugins;
+use clap::{ArgMatches, Command};
+use pulp_stages::{options::add_flags, plugin::Plugins};
 
 use crate::{
     application::Session,
@@ -40,7 +40,7 @@ pub(crate) fn tree(plugins: &Plugins) -> Command {
         .subcommands([task::describe()])
         .subcommands(maintenance::describe())
         .subcommands(status::describe());
-    GlobalFlags::augment_args(command)
+    add_flags::<GlobalFlags>(command)
 }
 
 /// Runs what was said.

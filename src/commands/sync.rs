@@ -1,6 +1,7 @@
 //! `pulp sync`: repositories that are there already, by name or all.
 
-use clap::{Arg, ArgAction, ArgMatches, Args as _, Command, FromArgMatches as _};
+use clap::{Arg, ArgAction, ArgMatches, Command, FromArgMatches as _};
+use pulp_stages::options::add_flags;
 
 use super::flags;
 use crate::{
@@ -20,7 +21,7 @@ pub(super) fn describe() -> Command {
                 .help("Repositories to synchronise, one after the other"),
         )
         .arg(flags::switch("all", "Every repository that has a remote").conflicts_with("names"));
-    SyncFlags::augment_args(command)
+    add_flags::<SyncFlags>(command)
 }
 
 /// One that fails does not stop the others; the last failure is the command's.

@@ -1,11 +1,14 @@
 //! `pulp PLUGIN remote …`.
 
-use clap::{Arg, ArgMatches, Args as _, Command, FromArgMatches as _, value_parser};
+use clap::{Arg, ArgMatches, Command, FromArgMatches as _, value_parser};
 use pulp_models::{
     RemoteSettings, RemoteUrl,
     remote::{self, NewRemote, Remote},
 };
-use pulp_stages::plugin::{AnyPlugin, OptionKind};
+use pulp_stages::{
+    options::add_flags,
+    plugin::{AnyPlugin, OptionKind},
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -31,7 +34,7 @@ pub(super) fn describe(plugin: &dyn AnyPlugin) -> Command {
             .value_name("POLICY")
             .value_parser(["immediate", "on_demand", "streamed"])
             .help("When files are fetched [default: immediate]");
-        let command = RemoteFlags::augment_args(command.arg(policy));
+        let command = add_flags::<RemoteFlags>(command.arg(policy));
         plugin.augment(
             OptionKind::Remote,
             command.next_help_heading("Options of this repository type"),

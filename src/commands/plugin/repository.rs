@@ -1,8 +1,9 @@
 //! `pulp PLUGIN repository …`, syncing included.
 
-use clap::{Arg, ArgMatches, Args as _, Command, FromArgMatches as _, value_parser};
+use clap::{Arg, ArgMatches, Command, FromArgMatches as _, value_parser};
 use pulp_models::repository::{self, NewRepository, Repository};
 use pulp_stages::{
+    options::add_flags,
     plugin::{AnyPlugin, OptionKind},
     repository_settings::RepositorySettings,
 };
@@ -58,7 +59,7 @@ pub(super) fn describe(plugin: &dyn AnyPlugin) -> Command {
             Command::new("destroy")
                 .about("Delete a repository with all its versions and publications")
                 .arg(flags::name("Its name")),
-            SyncFlags::augment_args(
+            add_flags::<SyncFlags>(
                 Command::new("sync")
                     .about("Synchronise a repository from its remote")
                     .arg(flags::name("Its name"))

@@ -16,6 +16,7 @@ pub(super) fn cases() -> Vec<Case> {
         case("every version stays what it was", versions),
         case("a dry run changes nothing", dry_run),
         case("status and settings are shown", status),
+        case("help says what each command does", help),
     ]
 }
 
@@ -185,5 +186,21 @@ fn status(lab: &Lab) -> Result<()> {
         settings.contains("environment"),
         "It does not say where the home comes from:\n{settings}"
     );
+    Ok(())
+}
+
+fn help(lab: &Lab) -> Result<()> {
+    for (arguments, description) in [
+        (&["--help"][..], "Mirrors Debian, container and file repositories"),
+        (&["mirror", "--help"], "Mirror an upstream"),
+        (&["mirror", "file", "--help"], "Plain files"),
+        (&["sync", "--help"], "Synchronise repositories"),
+        (&["serve", "--help"], "Serve distributions"),
+        (&["file", "repository", "create", "--help"], "Create a repository"),
+        (&["file", "repository", "sync", "--help"], "Synchronise a repository"),
+    ] {
+        let text = lab.pulp.run(arguments)?;
+        ensure!(text.starts_with(description), "`pulp {}`:\n{text}", arguments.join(" "));
+    }
     Ok(())
 }
