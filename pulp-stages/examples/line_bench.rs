@@ -13,7 +13,9 @@ use std::{
 
 use async_trait::async_trait;
 use pulp_models::Key;
-use pulp_stages::{Content, DeclarativeContent, Inbox, Line, Outbox, Pipeline, Stage, StageError};
+use pulp_stages::{
+    Content, DeclarativeContent, Inbox, Line, Outbox, Pipeline, Stage, StageError, StageProfile,
+};
 use serde::{Deserialize, Serialize};
 use tokio::runtime::{Builder, Runtime};
 use tokio_util::sync::CancellationToken;
@@ -44,9 +46,16 @@ enum How {
     Mixed,
 }
 
+#[derive(Clone, Copy, PartialEq)]
+enum Handles {
+    None,
+    Dropped,
+    Awaited,
+}
+
 struct Feed {
     units: u64,
-    handles: bool,
+    handles: Handles,
 }
 
 #[async_trait]
@@ -60,13 +69,19 @@ impl Stage<Package> for Feed {
         _: Inbox<Package>,
         output: Outbox<Package>,
     ) -> Result<(), StageError> {
+        let mut handles = Vec::new();
         for number in 0..self.units {
             let mut unit =
                 DeclarativeContent::new(Package { texts: Default::default(), number }, Vec::new());
-            if self.handles {
-                drop(unit.resolution());
+            match self.handles {
+                Handles::None => {}
+                Handles::Dropped => drop(unit.resolution()),
+                Handles::Awaited => handles.push(unit.resolution()),
             }
             output.put(unit).await?;
+        }
+        for handle in handles {
+            handle.await?;
         }
         Ok(())
     }
@@ -75,6 +90,7 @@ impl Stage<Package> for Feed {
 struct Pass {
     name: &'static str,
     batches: bool,
+    last: bool,
 }
 
 #[async_trait]
@@ -90,12 +106,18 @@ impl Stage<Package> for Pass {
     ) -> Result<(), StageError> {
         if self.batches {
             let mut batches = input.batches(Inbox::<Package>::BATCH);
-            while let Some(batch) = batches.next().await {
+            while let Some(mut batch) = batches.next().await {
+                if self.last {
+                    batch.iter_mut().for_each(DeclarativeContent::resolve);
+                }
                 output.put_all(batch).await?;
             }
         } else {
             let mut items = input.items();
-            while let Some(unit) = items.next().await {
+            while let Some(mut unit) = items.next().await {
+                if self.last {
+                    unit.resolve();
+                }
                 output.put(unit).await?;
             }
         }
@@ -103,11 +125,11 @@ impl Stage<Package> for Pass {
     }
 }
 
-fn line(units: u64, stages: usize, how: How, handles: bool) -> Line<Package> {
+fn line(units: u64, stages: usize, how: How, handles: Handles) -> Line<Package> {
     (0..stages).fold(Line::new().push(Box::new(Feed { units, handles })), |line, at| {
         let batches = how == How::Batches || (how == How::Mixed && at % 2 == 0);
         let name = format!("Pass{at}").leak();
-        line.push(Box::new(Pass { name, batches }))
+        line.push(Box::new(Pass { name, batches, last: at + 1 == stages }))
     })
 }
 
@@ -132,18 +154,28 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "{units} units of {} bytes", size_of::<DeclarativeContent<Package>>())?;
     for (name, runtime) in &runtimes {
-        for (how, handles) in
-            [(How::Items, false), (How::Batches, false), (How::Mixed, false), (How::Mixed, true)]
-        {
+        for (how, handles) in [
+            (How::Items, Handles::None),
+            (How::Batches, Handles::None),
+            (How::Mixed, Handles::None),
+            (How::Mixed, Handles::Dropped),
+            (How::Mixed, Handles::Awaited),
+        ] {
             let pipeline = Pipeline::new(line(units, stages, how, handles))?;
             let (start, start_cpu) = (Instant::now(), cpu());
             let profile = runtime.block_on(pipeline.run(&CancellationToken::new()))?;
             let (time, spent) = (start.elapsed(), cpu().saturating_sub(start_cpu));
             let each = spent.as_secs_f64() * 1e9 / (units as f64 * stages as f64);
-            let handles = if handles { ", each with a handle" } else { "" };
+            let handles = match handles {
+                Handles::None => "",
+                Handles::Dropped => ", each with a handle",
+                Handles::Awaited => ", each awaited in the end",
+            };
+            let means = profile.stages.iter().filter_map(StageProfile::mean_batch);
+            let batch = means.min_by(f64::total_cmp).unwrap_or_default();
             writeln!(
                 out,
-                "{name:15} {how:?}{handles}: {each:.1} ns per unit and stage (CPU {spent:.2?}, clock {time:.2?})"
+                "{name:15} {how:?}{handles}: {each:.1} ns per unit and stage (CPU {spent:.2?}, clock {time:.2?}), batches of {batch:.0}"
             )?;
             if std::env::var_os("PROFILE").is_some() {
                 writeln!(out, "{profile}")?;
