@@ -135,15 +135,17 @@ impl Scope {
         Child { task: self.run.tasks.spawn(task), stoppable: false }
     }
 
-    /// Runs `work` on the blocking pool to its end; the run waits for it. Work of seconds should
-    /// ask [`is_cancelled`](Self::is_cancelled) now and then.
+    /// Runs `work` on the blocking pool to its end; the run waits for it. If the run is over before
+    /// it has begun, it does not begin. Work of seconds should ask
+    /// [`is_cancelled`](Self::is_cancelled) now and then.
     pub fn spawn_blocking<T, F>(&self, work: F) -> Child<T>
     where
         T: Send + 'static,
         F: FnOnce() -> T + Send + 'static,
     {
-        let task = self.run.tasks.spawn_blocking(move || Some(work()));
-        Child { task, stoppable: false }
+        let cancellation = self.run.cancellation.clone();
+        let work = move || (!cancellation.is_cancelled()).then(work);
+        Child { task: self.run.tasks.spawn_blocking(work), stoppable: false }
     }
 
     /// Runs one of the run's own tasks.

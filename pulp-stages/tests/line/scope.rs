@@ -9,8 +9,8 @@ use std::{
     time::Duration,
 };
 
-use pulp_stages::{Closed, Pipeline, PipelineError, Scope, StageError};
-use tokio::time::sleep;
+use pulp_stages::{Closed, Pipeline, PipelineError, StageError};
+use tokio::{sync::oneshot, time::sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::kit::{self, bounded, feed, line, numbers, unit};
@@ -173,18 +173,20 @@ async fn children_end_when_another_stage_fails() {
 async fn a_run_waits_for_blocking_work_though_nobody_else_does() {
     let (set, ended) = flag();
     let (go, gone) = mpsc::channel::<()>();
+    let (begin, begun) = oneshot::channel();
     let first = feed(|output| async move {
         // Dropped, but it cannot be stopped.
         drop(output.scope().spawn_blocking(move || {
             let _set = set;
+            let _ = begin.send(());
             let _ = gone.recv();
         }));
+        begun.await?;
         Err(StageError::message("Broken"))
     });
     let running = Pipeline::new(line(first).done()).expect("a line").start();
     let never = CancellationToken::new();
     let mut join = std::pin::pin!(running.join(&never));
-    // It has failed by now, but it is not over.
     for _ in 0..100 {
         tokio::task::yield_now().await;
         assert!(futures::poll!(&mut join).is_pending());
@@ -219,23 +221,30 @@ async fn shielded_work_comes_to_its_end_in_a_cancelled_run() {
     assert!(ended());
 }
 
-/// Spawns when its stage's future is dropped, whatever for.
-struct SpawnsWhenDropped(Scope, Option<Sets>);
+/// Does something when its stage's future is dropped.
+struct Late<F: FnOnce()>(Option<F>);
 
-impl Drop for SpawnsWhenDropped {
+impl<F: FnOnce()> Drop for Late<F> {
     fn drop(&mut self) {
-        let set = self.1.take();
-        drop(self.0.spawn(async { std::mem::forget(set) }));
+        if let Some(act) = self.0.take() {
+            act();
+        }
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_spawned_in_a_run_that_is_over_does_not_start() {
-    let (set, ended) = flag();
+async fn what_is_spawned_in_a_run_that_is_over_does_not_begin() {
+    let ((task, task_dropped), (work, work_dropped)) = (flag(), flag());
     let first = feed(|output| async move {
-        let _late = SpawnsWhenDropped(output.scope().clone(), Some(set));
-        Err(StageError::message("Broken"))
+        let scope = output.scope().clone();
+        let _late = Late(Some(move || {
+            drop(scope.spawn(async { std::mem::forget(task) }));
+            drop(scope.spawn_blocking(|| std::mem::forget(work)));
+        }));
+        std::future::pending().await
     });
-    kit::run(line(first).done(), 1).await.expect_err("it fails");
-    assert!(ended(), "the future was dropped, not run");
+    let failing = kit::stage("Failing", |_, _| async { Err(StageError::message("Broken")) });
+    kit::run(line(first).stage(failing).done(), 1).await.expect_err("it fails");
+    // Otherwise these would have been forgotten.
+    assert!(task_dropped() && work_dropped());
 }
