@@ -5,8 +5,8 @@
 //! component, which its key names, so no further units link them. See [`pulp_stages::Content`].
 
 use bytes::Bytes;
-use pulp_models::{Digests, Key, RelativePath, Sha256};
-use pulp_stages::{Content, pending::StoredContent};
+use pulp_models::{Digests, Key, RelativePath, Sha256, content::StoredContent};
+use pulp_stages::Content;
 use serde::{Deserialize, Serialize};
 
 use crate::{

@@ -136,8 +136,6 @@ pub mod installation;
 
 pub mod content;
 pub mod declarative;
-#[doc(hidden)]
-pub mod pending;
 pub mod resolution;
 
 pub mod stage;

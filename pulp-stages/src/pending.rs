@@ -1,3 +1,0 @@
-//! Old names of rows of `pulp-models`.
-
-pub use pulp_models::{ContentId, RemoteId, content::StoredContent};
