@@ -5,7 +5,7 @@ use std::fs;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
-use super::{Case, Files, Lab, NAME, case, files_asked};
+use super::{Case, Files, Lab, NAME, case, files_asked, noise};
 use crate::pulp::Installation;
 
 pub(super) fn cases() -> Vec<Case> {
@@ -14,6 +14,7 @@ pub(super) fn cases() -> Vec<Case> {
         case("a declaration with a misspelt key is refused", apply_misspelt),
         case("remote, repository, publication and distribution one by one", one_by_one),
         case("every version stays what it was", versions),
+        case("uploaded files are served and replace others at their path", upload),
         case("a dry run changes nothing", dry_run),
         case("status and settings are shown", status),
         case("help says what each command does", help),
@@ -160,6 +161,41 @@ fn versions(lab: &Lab) -> Result<()> {
     let serving = lab.pulp.serve()?;
     first.are_served_by(&serving)?;
     serving.stop()
+}
+
+fn upload(lab: &Lab) -> Result<()> {
+    let pulp = &lab.pulp;
+    let own = ["--repository", NAME];
+    let create = ["file", "repository", "create", "--name", NAME, "--autopublish"];
+    pulp.run(&create)?;
+    let target = ["--name", "d", "--base-path", NAME];
+    pulp.run(&[&["file", "distribution", "create"][..], &target, &own].concat())?;
+    let folder = tempfile::tempdir()?;
+    let mut uploaded = Files(Vec::new());
+    for (number, (seed, length)) in (1..).zip([(1, 10), (2, 300_000), (3, 20)]) {
+        // The third takes the place of the first.
+        let name = if seed == 2 { "large, with a comma.bin" } else { "größe.txt" };
+        let bytes = noise(seed, length);
+        let path = folder.path().join(name);
+        fs::write(&path, &bytes)?;
+        let path = path.to_string_lossy();
+        let upload = ["file", "upload", "--prefix", "up/load", &path];
+        let added = json(pulp, &[&upload[..], &own].concat())?;
+        ensure!(added["version"] == number, "Not version {number}: {added}");
+        let name = format!("up/load/{name}");
+        uploaded.0.retain(|(known, _)| *known != name);
+        uploaded.0.push((name, bytes));
+        let again = json(pulp, &[&upload[..], &own].concat())?;
+        ensure!(again["version"].is_null(), "The same again made a version: {again}");
+    }
+    let serving = pulp.serve()?;
+    uploaded.are_served_by(&serving)?;
+    serving.stop()?;
+    let missing = ["file", "upload", "--repository", NAME, "no/such/file"];
+    let (_, error) = pulp.run_failing(&missing)?;
+    ensure!(error.contains("no/such/file"), "The file is not named:\n{error}");
+    pulp.run(&["check"])?;
+    pulp.has_no_temporary_files()
 }
 
 fn dry_run(lab: &Lab) -> Result<()> {
