@@ -8,6 +8,7 @@ use std::fmt;
 
 use pulp_models::{
     ContentId, Expected, RelativePath, RemoteId, RemoteUrl, Sha256,
+    alternate_content_source::offers::Alternate,
     store::{Saved, Verified},
 };
 
@@ -123,6 +124,8 @@ pub struct DeclarativeArtifact {
     pub relative_path: RelativePath,
     /// Where the bytes are, tried in order.
     pub urls: Vec<RemoteUrl>,
+    /// Where else they are known to be, with whose settings: asked before `urls`, and not remembered.
+    pub alternates: Vec<Alternate>,
     /// What is known of the bytes.
     pub expected: Expected,
     /// Whose settings the download uses, and which source is remembered for later.
@@ -161,7 +164,8 @@ impl DeclarativeArtifact {
             return Err(DeclarationError::NoSource(relative_path));
         }
         let (remote, deferred_download, state) = (None, false, State::Declared);
-        Ok(Self { relative_path, urls, expected, remote, deferred_download, state })
+        let alternates = Vec::new();
+        Ok(Self { relative_path, urls, alternates, expected, remote, deferred_download, state })
     }
 
     /// An artifact whose bytes are here already (an upload, generated metadata).
@@ -169,6 +173,7 @@ impl DeclarativeArtifact {
         Self {
             relative_path,
             urls: Vec::new(),
+            alternates: Vec::new(),
             expected: Expected { size: Some(bytes.size()), digests: bytes.digests().clone() },
             remote: None,
             deferred_download: false,

@@ -23,7 +23,9 @@ use crate::{
     progress::Reporter,
     publish::{PublicationWriter, PublishContext, PublishError, PublishRequest, Published},
     stage::Stage,
-    sync::{SyncContext, SyncError, SyncRequest, SyncSummary, VersionDraft},
+    sync::{
+        RefreshRequest, Refreshed, SyncContext, SyncError, SyncRequest, SyncSummary, VersionDraft,
+    },
 };
 
 /// A repository type.
@@ -228,6 +230,12 @@ pub trait AnyPlugin: Send + Sync + 'static {
         installation: &Installation,
         request: SyncRequest,
     ) -> Result<SyncSummary, SyncError>;
+    /// Finds out what an alternate content source of this plugin has.
+    async fn refresh(
+        &self,
+        installation: &Installation,
+        request: RefreshRequest,
+    ) -> Result<Refreshed, SyncError>;
     /// Publishes a repository version.
     async fn publish(
         &self,
@@ -306,6 +314,14 @@ impl<P: Plugin> AnyPlugin for P {
         request: SyncRequest,
     ) -> Result<SyncSummary, SyncError> {
         crate::sync::synchronize(self, installation, request).await
+    }
+
+    async fn refresh(
+        &self,
+        installation: &Installation,
+        request: RefreshRequest,
+    ) -> Result<Refreshed, SyncError> {
+        crate::sync::refresh(self, installation, request).await
     }
 
     async fn publish(

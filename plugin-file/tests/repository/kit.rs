@@ -1,12 +1,15 @@
 //! An installation of its own for each test, and what is done to it.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, num::NonZeroU32, path::PathBuf, sync::Arc};
 
 use clap::Command;
 use plugin_file::File;
 use pulp_models::{
-    RemoteSettings, RemoteUrl, Sha256, publication,
+    Connection, RemoteId, RemoteSettings, RemoteUrl, Secret, Sha256,
+    alternate_content_source::{self, AlternateContentSource, NewAlternateContentSource},
+    publication,
     remote::{self, NewRemote, Policy, Remote},
+    remote_artifact,
     repository::{self, NewRepository, Repository},
     testing::TestDatabase,
     version::{self, Columns},
@@ -17,7 +20,7 @@ use pulp_stages::{
     progress::Silent,
     publish,
     repository_settings::RepositorySettings,
-    sync::{SyncError, SyncRequest, SyncSummary},
+    sync::{RefreshRequest, Refreshed, SyncError, SyncRequest, SyncSummary},
 };
 use serde_json::Value;
 use tempfile::TempDir;
@@ -50,13 +53,44 @@ impl Lab {
         path.to_str().expect("UTF-8").to_owned()
     }
 
+    /// A remote that is asked once for each file.
     pub(crate) async fn remote(&self, name: &str, url: RemoteUrl, policy: Policy) -> Remote {
+        self.remote_with(name, url, policy, RemoteSettings::default()).await
+    }
+
+    /// The same, with so many requests at once.
+    pub(crate) async fn remote_limited(&self, name: &str, url: RemoteUrl, at_once: u32) -> Remote {
+        let download_concurrency = NonZeroU32::new(at_once);
+        let settings = RemoteSettings { download_concurrency, ..RemoteSettings::default() };
+        self.remote_with(name, url, Policy::Immediate, settings).await
+    }
+
+    /// The same, with a login.
+    pub(crate) async fn remote_with_login(
+        &self,
+        name: &str,
+        url: RemoteUrl,
+        username: &str,
+        password: &str,
+    ) -> Remote {
+        let (username, password) = (Some(username.to_owned()), Some(Secret::new(password)));
+        let settings = RemoteSettings { username, password, ..RemoteSettings::default() };
+        self.remote_with(name, url, Policy::Immediate, settings).await
+    }
+
+    async fn remote_with(
+        &self,
+        name: &str,
+        url: RemoteUrl,
+        policy: Policy,
+        settings: RemoteSettings,
+    ) -> Remote {
         let new = NewRemote {
             name: name.to_owned(),
             plugin: "file".to_owned(),
             url,
             policy,
-            settings: RemoteSettings { max_retries: Some(0), ..RemoteSettings::default() },
+            settings: RemoteSettings { max_retries: Some(0), ..settings },
             options: Value::Null,
         };
         let create = move |connection: &mut _| remote::create(connection, &new);
@@ -71,6 +105,50 @@ impl Lab {
         let new = NewRepository { options, ..NewRepository::new(name, "file") };
         let create = move |connection: &mut _| repository::create(connection, &new);
         self.installation.db.write(create).await.expect("a repository")
+    }
+
+    /// An alternate content source.
+    pub(crate) async fn source(
+        &self,
+        name: &str,
+        remote: &Remote,
+        paths: &[&str],
+    ) -> AlternateContentSource {
+        let new = NewAlternateContentSource {
+            name: name.to_owned(),
+            remote: remote.id,
+            paths: paths.iter().map(|path| (*path).to_owned()).collect(),
+            enabled: true,
+        };
+        let create =
+            move |connection: &mut Connection| alternate_content_source::create(connection, &new);
+        self.installation.db.write(create).await.expect("a source")
+    }
+
+    pub(crate) async fn refresh(&self, name: &str) -> Result<Refreshed, SyncError> {
+        let name = name.to_owned();
+        let read =
+            move |connection: &mut Connection| alternate_content_source::get(connection, &name);
+        let source = self.installation.db.read(read).await.expect("a source");
+        let (cancel, reporter) = (CancellationToken::new(), Arc::new(Silent));
+        let request = RefreshRequest { source, cancel, reporter };
+        AnyPlugin::refresh(&File, &self.installation, request).await
+    }
+
+    /// Where a file of the latest version can be fetched from, as it is remembered.
+    pub(crate) async fn sources(
+        &self,
+        repository: &Repository,
+        path: &str,
+    ) -> Vec<(RemoteId, RemoteUrl)> {
+        let (id, path) = (repository.id, path.parse().expect("a path"));
+        let read = move |connection: &mut Connection| {
+            let latest = version::latest(connection, id)?;
+            let file = version::find_file(connection, id, latest, &path)?.expect("a file");
+            remote_artifact::sources(connection, file.content, &path)
+        };
+        let sources = self.installation.db.read(read).await.expect("read");
+        sources.into_iter().map(|source| (source.remote, source.url)).collect()
     }
 
     pub(crate) async fn sync(

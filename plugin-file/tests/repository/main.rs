@@ -1,6 +1,7 @@
 //! File repositories through the framework, on both databases: uploads, verbatim lists, alternate
 //! content sources.
 
+mod alternates;
 mod kit;
 mod upload;
 mod verbatim;

@@ -11,6 +11,7 @@ use std::{
 
 use pulp_models::{
     Algorithm, ContentId, Expected, RelativePath, RemoteId, RemoteUrl, Sha256, Timestamp,
+    alternate_content_source::offers,
     artifact::{self, NewArtifact},
     content_artifact::{self, NewContentArtifact},
     db::{Connection, DbError},
@@ -104,7 +105,8 @@ impl Sources {
         if expected.digests.is_empty() {
             return Err(FillError::NoDigest);
         }
-        let (mut sources, mut unusable) = (Vec::new(), Vec::new());
+        let mut sources = self.alternates(&expected, &agreeing).await?;
+        let mut unusable = Vec::new();
         for (url, remote) in agreeing {
             match self.source(url, &remote) {
                 Ok(source) => sources.push(source),
@@ -115,6 +117,28 @@ impl Sources {
             return Err(FillError::Sources(unusable));
         }
         Ok(Demand::Offered(Offer { expected, sources }))
+    }
+
+    /// Where alternate content sources have the bytes: tried first, and kept if the best of the
+    /// `origins` wants them kept.
+    async fn alternates(
+        &self,
+        expected: &Expected,
+        origins: &[(RemoteUrl, Arc<Remote>)],
+    ) -> Result<Vec<Source>, FillError> {
+        let Some((_, origin)) = origins.first() else { return Ok(Vec::new()) };
+        let wanted = expected.clone();
+        let read = move |conn: &mut Connection| {
+            let mut places = Vec::new();
+            for alternate in offers::find(conn, &[&wanted])?.into_iter().flatten() {
+                let remote = existing(remote::get_by_id(conn, alternate.remote))?;
+                places.extend(remote.map(|remote| (alternate.url, remote)));
+            }
+            Ok(places)
+        };
+        let places = self.installation.db.read(read).await?;
+        let sources = places.into_iter().filter_map(|(url, remote)| self.source(url, &remote).ok());
+        Ok(sources.map(|source| Source { policy: origin.policy, ..source }).collect())
     }
 
     /// Whether somebody stored the file since it was asked for, or stored the same bytes for other

@@ -5,6 +5,8 @@
 //! is over waits for it, so nothing is written after the repository's lock is gone.
 mod query_existing_contents;
 mod query_existing_artifacts;
+mod alternate_content_sources;
+mod alternates_first;
 mod artifact_downloader;
 mod artifact_saver;
 mod content_saver;
@@ -13,6 +15,8 @@ mod resolve_content_futures;
 mod content_association;
 mod content_unassociation;
 
+pub use alternate_content_sources::AlternateContentSources;
+pub use alternates_first::AlternatesFirst;
 pub use artifact_downloader::{ArtifactDownloader, Fetch};
 pub use artifact_saver::ArtifactSaver;
 pub use content_association::ContentAssociation;

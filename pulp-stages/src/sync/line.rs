@@ -15,8 +15,9 @@ use crate::{
     profile::Profile,
     progress::Progress,
     stages::{
-        ArtifactDownloader, ArtifactSaver, ContentAssociation, ContentSaver, ContentUnassociation,
-        QueryExistingArtifacts, QueryExistingContents, RemoteArtifactSaver, ResolveContentFutures,
+        AlternateContentSources, AlternatesFirst, ArtifactDownloader, ArtifactSaver,
+        ContentAssociation, ContentSaver, ContentUnassociation, Fetch, QueryExistingArtifacts,
+        QueryExistingContents, RemoteArtifactSaver, ResolveContentFutures,
     },
     task::TaskHandle,
 };
@@ -58,18 +59,25 @@ pub(super) async fn run<P: Plugin>(
 pub(super) fn of_sync<P: Plugin>(
     context: &SyncContext<P>,
     draft: &VersionDraft,
+    alternates: Option<&Arc<AlternatesFirst>>,
 ) -> Line<P::Content> {
     let downloads = context.progress.counter("sync.downloading.artifacts", "Downloading Artifacts");
-    let downloader = ArtifactDownloader::new(Arc::new(context.downloads.clone()))
-        .budget(Budget::new(IN_FLIGHT_BYTES))
-        .counter(downloads);
-    let line = of_addition(&context.installation, &context.progress, draft)
+    let fetch: Arc<dyn Fetch> = match alternates {
+        Some(alternates) => Arc::clone(alternates) as Arc<dyn Fetch>,
+        None => Arc::new(context.downloads.clone()),
+    };
+    let downloader =
+        ArtifactDownloader::new(fetch).budget(Budget::new(IN_FLIGHT_BYTES)).counter(downloads);
+    let mut line = of_addition(&context.installation, &context.progress, draft)
         .before("ArtifactSaver", Box::new(downloader));
-    if context.mirror {
-        line.push(Box::new(ContentUnassociation::new(draft.clone())))
-    } else {
-        line
+    if alternates.is_some() {
+        let sources = AlternateContentSources::new(context.installation.db.clone());
+        line = line.before("ArtifactDownloader", Box::new(sources));
     }
+    if context.mirror {
+        line = line.push(Box::new(ContentUnassociation::new(draft.clone())));
+    }
+    line
 }
 
 /// The same stages for units that bring their bytes along: nothing is downloaded, nothing leaves.

@@ -6,13 +6,15 @@
 //! transaction. Whatever fails before that transaction leaves no trace but verified bytes and
 //! content rows, which the next sync finds.
 
-mod add;
 mod context;
 mod line;
+mod alternates;
 mod draft;
 mod state;
 mod summary;
 mod error;
+mod add;
+mod refresh;
 
 use std::{sync::Arc, time::Instant};
 
@@ -23,6 +25,8 @@ pub use add::{AddRequest, Added, add_content};
 pub use context::{SyncContext, Warnings};
 pub use draft::VersionDraft;
 pub use error::SyncError;
+pub(crate) use refresh::refresh;
+pub use refresh::{RefreshRequest, Refreshed, hidden_repository};
 pub use summary::SyncSummary;
 
 use crate::{
@@ -85,17 +89,21 @@ async fn run<P: Plugin>(
     let before = installation.version(&context.repository, None).await?;
     let state = SyncState::of(&context, &request, first.fingerprint, before.number);
     let unchanged = request.optimize && state.is_unchanged_since(&context.repository);
+    let mut alternates = None;
     let (version, profile) = if unchanged {
         (None, None)
     } else {
+        alternates = alternates::of_sync(plugin, &context).await?.map(Arc::new);
         let draft = VersionDraft::begin(installation, context.repository.id).await?;
-        let line = plugin.pipeline(line::of_sync(&context, &draft), &context);
+        let line = line::of_sync(&context, &draft, alternates.as_ref());
+        let line = plugin.pipeline(line, &context);
         let line = line.push_front(first.stage);
         let ending = if request.dry_run { Ending::Preview } else { Ending::Complete(Some(state)) };
         let (version, profile) = line::run(plugin, line, &draft, &task, ending).await?;
         (version, Some(profile))
     };
     let transferred = context.downloads.statistics();
+    let elsewhere = alternates.map(|alternates| alternates.statistics()).unwrap_or_default();
     Ok(SyncSummary {
         repository: context.repository.name.clone(),
         version: version.filter(|_| !request.dry_run).map(|version| version.number.0),
@@ -103,8 +111,8 @@ async fn run<P: Plugin>(
         added: version.map_or(0, |version| version.added),
         removed: version.map_or(0, |version| version.removed),
         present: version.map_or_else(|| before.counts.total(), |version| version.present),
-        downloaded_bytes: transferred.bytes,
-        requests: transferred.requests,
+        downloaded_bytes: transferred.bytes + elsewhere.bytes,
+        requests: transferred.requests + elsewhere.requests,
         unchanged,
         dry_run: request.dry_run,
         warnings: context.warnings.taken(),

@@ -20,9 +20,9 @@ pub struct SyncSummary {
     pub removed: u64,
     /// Units in the latest version.
     pub present: u64,
-    /// Bytes received from upstream, metadata included.
+    /// Bytes received from upstream and alternate content sources, metadata included.
     pub downloaded_bytes: u64,
-    /// Requests made to upstream, retries included.
+    /// Requests made to upstream and alternate content sources, retries included.
     pub requests: u64,
     /// Whether upstream was unchanged, so that no pipeline ran.
     pub unchanged: bool,
