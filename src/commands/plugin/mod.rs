@@ -5,6 +5,7 @@ mod repository;
 mod version;
 mod publication;
 mod distribution;
+mod acs;
 
 use std::sync::Arc;
 
@@ -24,6 +25,7 @@ pub(super) fn describe(plugin: &dyn AnyPlugin) -> Command {
         .subcommand(repository::describe(plugin))
         .subcommand(publication::describe(plugin))
         .subcommand(distribution::describe())
+        .subcommand(acs::describe())
         .subcommands(plugin.commands())
 }
 
@@ -36,6 +38,7 @@ pub(super) async fn run(session: &Session, name: &str, matches: &ArgMatches) -> 
         "repository" => repository::run(session, plugin, matches).await,
         "publication" => publication::run(session, plugin, matches).await,
         "distribution" => distribution::run(session, plugin, matches).await,
+        "acs" => acs::run(session, plugin, matches).await,
         own => {
             let context = CommandContext {
                 installation: session.installation().await?,
