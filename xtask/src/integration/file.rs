@@ -10,6 +10,7 @@ use crate::{
     upstream::Upstream,
 };
 
+mod beside;
 mod commands;
 mod upkeep;
 mod failures;
@@ -26,6 +27,7 @@ pub(super) fn cases() -> Vec<Case> {
         processes::cases(),
         commands::cases(),
         upkeep::cases(),
+        beside::cases(),
     ]
     .into_iter()
     .flatten()

@@ -22,7 +22,7 @@ pub(super) fn cases() -> Vec<Case> {
 }
 
 /// Runs a command with `--json` and takes its only line.
-fn json(pulp: &Installation, arguments: &[&str]) -> Result<Value> {
+pub(super) fn json(pulp: &Installation, arguments: &[&str]) -> Result<Value> {
     let text = pulp.run(&[arguments, &["--json"]].concat())?;
     serde_json::from_str(&text).with_context(|| format!("No JSON of {arguments:?}: `{text}`"))
 }
