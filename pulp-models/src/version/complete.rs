@@ -131,6 +131,22 @@ pub fn complete_version(
     Ok(summary)
 }
 
+/// For the order of the joins see [`conflicts::RIVALS`].
+pub(super) const STAGE_BASE: &str = "
+    INSERT INTO incomplete_version_content (repository_id, number, content_id)
+    SELECT repository_id, $1, content_id FROM repository_content AS old
+    WHERE repository_id = $2 AND version_added <= $3
+      AND (version_removed IS NULL OR version_removed > $3)
+      AND NOT EXISTS (
+          SELECT 1 FROM content AS unit
+          CROSS JOIN content AS rival
+          CROSS JOIN incomplete_version_content AS staged
+          WHERE unit.id = old.content_id
+            AND rival.repo_key = unit.repo_key AND rival.type = unit.type AND rival.id <> unit.id
+            AND staged.repository_id = $2 AND staged.number = $1 AND staged.content_id = rival.id)
+    ORDER BY content_id
+    ON CONFLICT DO NOTHING";
+
 /// A repository and the version that is being completed.
 #[derive(Clone, Copy)]
 pub(super) struct Scope {
@@ -167,22 +183,7 @@ impl Scope {
         dropped: &[ContentId],
     ) -> QueryResult<()> {
         use incomplete_version_content as staged;
-        on!(conn, c => c.statement(
-            "INSERT INTO incomplete_version_content (repository_id, number, content_id)
-             SELECT repository_id, $1, content_id FROM repository_content AS old
-             WHERE repository_id = $2 AND version_added <= $3
-               AND (version_removed IS NULL OR version_removed > $3)
-               AND NOT EXISTS (
-                   SELECT 1 FROM content AS unit
-                   JOIN content AS rival
-                     ON rival.repo_key = unit.repo_key AND rival.type = unit.type
-                     AND rival.id <> unit.id
-                   JOIN incomplete_version_content AS staged
-                     ON staged.repository_id = $2 AND staged.number = $1
-                     AND staged.content_id = rival.id
-                   WHERE unit.id = old.content_id AND unit.repo_key IS NOT NULL)
-             ORDER BY content_id
-             ON CONFLICT DO NOTHING")
+        on!(conn, c => c.statement(STAGE_BASE)
             .bind::<BigInt, _>(self.number.0)
             .bind::<Uuid, _>(self.repository)
             .bind::<BigInt, _>(base.0)

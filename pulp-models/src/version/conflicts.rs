@@ -25,28 +25,29 @@ struct Rivals {
     staged: bool,
 }
 
+/// Joined in this order, each by a key: `CROSS JOIN` keeps SQLite, which has no statistics, from
+/// reading the whole version for each unit.
+pub(super) const RIVALS: &str = "
+    SELECT unit.id AS unit, rival.id AS rival, EXISTS (
+        SELECT 1 FROM incomplete_version_content AS also
+        WHERE also.repository_id = $1 AND also.number = $2 AND also.content_id = rival.id
+    ) AS staged
+    FROM incomplete_version_content AS staged
+    CROSS JOIN repository_content AS fresh
+    CROSS JOIN content AS unit
+    CROSS JOIN content AS rival
+    CROSS JOIN repository_content AS present
+    WHERE staged.repository_id = $1 AND staged.number = $2
+      AND fresh.repository_id = $1 AND fresh.content_id = staged.content_id
+      AND fresh.version_added = $2
+      AND unit.id = staged.content_id
+      AND rival.repo_key = unit.repo_key AND rival.type = unit.type AND rival.id <> unit.id
+      AND present.repository_id = $1 AND present.content_id = rival.id
+      AND present.version_removed IS NULL";
+
 /// The units of the latest version whose place a newly added unit takes.
-///
-/// `CROSS JOIN` keeps SQLite to this order; left to choose, it goes through the whole version once
-/// per added unit. PostgreSQL chooses by its statistics either way.
 pub(super) fn evicted(conn: &mut Connection, scope: Scope) -> Result<Vec<ContentId>, DbError> {
-    let pairs: Vec<Rivals> = on!(conn, c => c.statement(
-        "SELECT unit.id AS unit, rival.id AS rival, EXISTS (
-             SELECT 1 FROM incomplete_version_content AS also
-             WHERE also.repository_id = $1 AND also.number = $2 AND also.content_id = rival.id
-         ) AS staged
-         FROM incomplete_version_content AS staged
-         CROSS JOIN repository_content AS fresh
-         CROSS JOIN content AS unit
-         CROSS JOIN content AS rival
-         CROSS JOIN repository_content AS present
-         WHERE staged.repository_id = $1 AND staged.number = $2
-           AND fresh.repository_id = $1 AND fresh.content_id = staged.content_id
-           AND fresh.version_added = $2
-           AND unit.id = staged.content_id AND unit.repo_key IS NOT NULL
-           AND rival.repo_key = unit.repo_key AND rival.type = unit.type AND rival.id <> unit.id
-           AND present.repository_id = $1 AND present.content_id = rival.id
-           AND present.version_removed IS NULL")
+    let pairs: Vec<Rivals> = on!(conn, c => c.statement(RIVALS)
         .bind::<Uuid, _>(scope.repository)
         .bind::<BigInt, _>(scope.number.0)
         .load(c))?;

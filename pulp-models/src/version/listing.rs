@@ -137,6 +137,16 @@ pub fn contains(
         .get_result(c))?)
 }
 
+/// `CROSS JOIN` keeps SQLite from reading the whole version instead.
+pub(super) const AT_REPO_KEY: &str = "
+    SELECT unit.id, unit.type AS type_name, unit.natural_key, unit.metadata, unit.raw
+    FROM content AS unit
+    CROSS JOIN repository_content AS member
+    WHERE unit.repo_key = $1 AND member.content_id = unit.id
+      AND member.repository_id = $2 AND member.version_added <= $3
+      AND (member.version_removed IS NULL OR member.version_removed > $3)
+    LIMIT 1";
+
 /// The unit of the version that takes the place `repo_key`, such as the one tag of a name. Goes by
 /// the index on that key (`CROSS JOIN` keeps SQLite to that); the version's size doesn't matter.
 pub fn at_repo_key(
@@ -145,14 +155,7 @@ pub fn at_repo_key(
     number: VersionNumber,
     repo_key: &Key,
 ) -> Result<Option<StoredContent>, DbError> {
-    let row: Option<Row> = on!(conn, c => c.statement(
-        "SELECT unit.id, unit.type AS type_name, unit.natural_key, unit.metadata, unit.raw
-         FROM content AS unit
-         CROSS JOIN repository_content AS member
-         WHERE unit.repo_key = $1 AND member.repository_id = $2 AND member.content_id = unit.id
-           AND member.version_added <= $3
-           AND (member.version_removed IS NULL OR member.version_removed > $3)
-         LIMIT 1")
+    let row: Option<Row> = on!(conn, c => c.statement(AT_REPO_KEY)
         .bind::<Binary, _>(repo_key)
         .bind::<Uuid, _>(repository)
         .bind::<BigInt, _>(number.0)

@@ -5,6 +5,7 @@ mod concurrency;
 mod conflicts;
 mod files;
 mod model;
+mod plans;
 
 use std::collections::BTreeSet;
 
