@@ -16,7 +16,7 @@ use url::Url;
 
 use crate::{
     digest::Digest,
-    links,
+    layout, links,
     manifest::{Descriptor, Manifest, ManifestError},
     media_type::MediaType,
     reference::{Reference, RepositoryName, Tag},
@@ -125,6 +125,8 @@ pub struct Registry {
     name: RepositoryName,
     transport: Arc<dyn Transport>,
     max_manifest_size: usize,
+    /// A folder instead of a registry: blobs have other URLs.
+    is_layout: bool,
 }
 
 #[derive(Deserialize)]
@@ -165,7 +167,8 @@ impl Registry {
             .then(|| format!("library/{name}").parse().ok())
             .flatten();
         let name = library.unwrap_or_else(|| name.clone());
-        Self { base, name, transport, max_manifest_size }
+        let is_layout = base.scheme() == "file";
+        Self { base, name, transport, max_manifest_size, is_layout }
     }
 
     /// The repository's name upstream.
@@ -175,6 +178,9 @@ impl Registry {
 
     /// Where the blob is.
     pub fn blob_url(&self, digest: &Digest) -> RemoteUrl {
+        if self.is_layout {
+            return layout::blob_url(&self.base, digest);
+        }
         RemoteUrl::from_url(self.url(&format!("blobs/{digest}")))
     }
 

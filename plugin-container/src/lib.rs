@@ -19,6 +19,8 @@ pub mod client;
 pub mod filter;
 pub mod links;
 pub mod transport;
+mod layout;
+mod export;
 
 mod first_stage;
 pub mod survey;

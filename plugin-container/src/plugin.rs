@@ -7,15 +7,19 @@ use pulp_models::{ArtifactStore, remote::Remote};
 use pulp_stages::{
     download::{Downloader, SettingsError},
     options::{self, NoOptions},
-    plugin::{FirstStage, Plugin},
+    plugin::{CommandContext, CommandError, FirstStage, Plugin},
     serve::ContentApp,
     sync::{SyncContext, SyncError},
 };
+use serde_json::Value;
 
 use crate::{
     client::Registry,
     content::ContainerContent,
+    digest::Digest,
+    export,
     first_stage::ReadRegistry,
+    layout::LayoutTransport,
     options::{ContainerRemoteOptions, ContainerRepositoryOptions, registry_base},
     routes,
     survey::{LeftOut, Survey},
@@ -41,23 +45,15 @@ impl Plugin for Container {
         context: &SyncContext<Self>,
     ) -> Result<FirstStage<ContainerContent>, SyncError> {
         let options = Arc::new(context.options.clone());
-        let name = options.upstream_name.as_ref().ok_or_else(|| {
-            SyncError::plugin("The remote doesn't say which repository of the registry to mirror")
-                .with_hint("name it with `--upstream-name`, as in `library/debian`")
-        })?;
-        let registry = Registry::new(
-            &registry_base(&context.remote.url),
-            name,
-            options.max_manifest_size(),
-            Arc::new(HttpTransport(context.downloads.clone())),
-        );
+        let (registry, untagged) = registry(context).await?;
         let concurrency = context.remote.settings.download_concurrency() as usize;
         let warnings = context.warnings.clone();
         let left_out: Arc<dyn Fn(LeftOut) + Send + Sync> =
             Arc::new(move |left: LeftOut| warnings.add(left.to_string()));
         let upstream = |error| SyncError::upstream(&context.remote.url, error);
-        let survey =
+        let mut survey =
             Survey::run(&registry, &options, concurrency, &*left_out).await.map_err(upstream)?;
+        survey.digests.extend(untagged);
         // What refers to a manifest may change while no tag does.
         let fingerprint = if options.referrers {
             None
@@ -101,4 +97,47 @@ impl Plugin for Container {
     fn routes(&self, app: &ContentApp) -> axum::Router {
         routes::router(app)
     }
+
+    fn commands(&self) -> Vec<clap::Command> {
+        vec![export::command()]
+    }
+
+    async fn run_command(
+        &self,
+        context: &CommandContext,
+        name: &str,
+        matches: &clap::ArgMatches,
+    ) -> Result<Value, CommandError> {
+        match name {
+            "export" => export::run(context, matches).await,
+            other => Err(CommandError::new(format!("Unknown command `{other}`"))),
+        }
+    }
+}
+
+/// The client of the remote, and the manifests that a layout holds without tags; of those only if
+/// nothing is filtered.
+async fn registry(context: &SyncContext<Container>) -> Result<(Registry, Vec<Digest>), SyncError> {
+    let (options, url) = (&context.options, &context.remote.url);
+    let (base, limit) = (registry_base(url), options.max_manifest_size());
+    if base.scheme() == "file" {
+        let transport = Arc::new(LayoutTransport::new(base.clone(), context.downloads.clone()));
+        let everything = options.tags().is_everything() && options.digests.is_empty();
+        let untagged = if everything {
+            let read = transport.untagged().await;
+            read.map_err(|error| SyncError::upstream(url, error))?
+        } else {
+            Vec::new()
+        };
+        // Whatever it is called there, it is the whole layout.
+        let name = options.upstream_name.clone().map_or_else(|| "layout".parse(), Ok);
+        let name = name.map_err(|error| SyncError::upstream(url, error))?;
+        return Ok((Registry::new(&base, &name, limit, transport), untagged));
+    }
+    let name = options.upstream_name.as_ref().ok_or_else(|| {
+        SyncError::plugin("The remote doesn't say which repository of the registry to mirror")
+            .with_hint("name it with `--upstream-name`, as in `library/debian`")
+    })?;
+    let transport = Arc::new(HttpTransport(context.downloads.clone()));
+    Ok((Registry::new(&base, name, limit, transport), Vec::new()))
 }

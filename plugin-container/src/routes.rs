@@ -7,7 +7,7 @@
 
 mod endpoint;
 mod index;
-mod lookup;
+pub(crate) mod lookup;
 mod pull;
 mod push_blob;
 mod push_manifest;

@@ -22,16 +22,16 @@ use crate::{
 
 /// What a name serves: a version of a repository.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Site {
-    pub(super) repository: RepositoryId,
-    pub(super) version: VersionNumber,
+pub(crate) struct Site {
+    pub(crate) repository: RepositoryId,
+    pub(crate) version: VersionNumber,
 }
 
 /// A blob of a version.
 #[derive(Debug, Clone)]
-pub(super) struct BlobRow {
-    pub(super) content: ContentId,
-    pub(super) file: ContentArtifact,
+pub(crate) struct BlobRow {
+    pub(crate) content: ContentId,
+    pub(crate) file: ContentArtifact,
 }
 
 /// The site that `name` serves; `None` if no distribution of this plugin has that base path, or
@@ -99,7 +99,7 @@ pub(super) fn manifest(
 }
 
 /// The blob called `digest`, stored or not.
-pub(super) fn blob(
+pub(crate) fn blob(
     conn: &mut Connection,
     site: Site,
     digest: &Digest,
@@ -139,7 +139,7 @@ pub(super) fn names(conn: &mut Connection) -> Result<Vec<String>, DbError> {
 const PAGE: u32 = 1000;
 
 /// Reads the site's units of one type, page by page.
-pub(super) fn each(
+pub(crate) fn each(
     conn: &mut Connection,
     site: Site,
     type_name: &str,
@@ -160,6 +160,6 @@ pub(super) fn each(
 }
 
 /// The content that a row holds.
-pub(super) fn load(row: StoredContent) -> Result<ContainerContent, DbError> {
+pub(crate) fn load(row: StoredContent) -> Result<ContainerContent, DbError> {
     ContainerContent::load(row).map_err(DbError::corrupt("content.metadata"))
 }

@@ -1,0 +1,142 @@
+//! OCI image layouts (image-spec, `image-layout.md`): a registry's repository as a folder.
+//!
+//! A remote whose URL is `file:///…` names such a folder, and is mirrored like a registry, so that
+//! content can cross an air gap: [`LayoutTransport`] answers the registry client's requests from
+//! the folder's files, and blobs are downloaded by their `file://` URLs. All reading goes through
+//! the downloader, which looks only into allowed folders. Writing a layout is `export`'s business.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use pulp_models::RemoteUrl;
+use pulp_stages::download::{DownloadError, DownloadRequest, Downloader};
+use serde_json::json;
+use tokio::sync::OnceCell;
+
+use crate::{
+    client::{Answer, Request, Transport, TransportError},
+    digest::Digest,
+    manifest::{Descriptor, Manifest},
+    reference::{Reference, Tag},
+};
+
+/// Annotation that gives a manifest of `index.json` its tag.
+pub(crate) const REF_NAME: &str = "org.opencontainers.image.ref.name";
+/// Largest `index.json` that is read, in bytes: some 100,000 tags.
+const MAX_INDEX: usize = 64 * 1024 * 1024;
+
+/// Where a blob or a manifest lies within the layout at `base`.
+pub(crate) fn blob_url(base: &url::Url, digest: &Digest) -> RemoteUrl {
+    let path = format!("blobs/{}/{}", digest.algorithm(), digest.hex());
+    RemoteUrl::from_url(base.clone()).join_path(&path)
+}
+
+/// Answers requests for a registry's API from a folder.
+pub(crate) struct LayoutTransport {
+    base: url::Url,
+    downloads: Downloader,
+    index: OnceCell<Vec<Descriptor>>,
+}
+
+impl LayoutTransport {
+    /// Over the layout at `base`, a `file://` URL.
+    pub(crate) fn new(base: url::Url, downloads: Downloader) -> Self {
+        Self { base, downloads, index: OnceCell::new() }
+    }
+
+    /// The manifests of `index.json` that have no tag.
+    pub(crate) async fn untagged(&self) -> Result<Vec<Digest>, TransportError> {
+        let index = self.index().await?;
+        Ok(index.iter().filter(|entry| tag(entry).is_none()).map(|entry| entry.digest).collect())
+    }
+
+    async fn index(&self) -> Result<&[Descriptor], TransportError> {
+        let read = || async {
+            let url = RemoteUrl::from_url(self.base.clone()).join_path("index.json");
+            let raw = self.read(url, MAX_INDEX).await?;
+            let index = Manifest::parse(
+                raw,
+                Some("application/vnd.oci.image.index.v1+json"),
+                None,
+                MAX_INDEX,
+            )?;
+            Ok::<_, TransportError>(index.children)
+        };
+        self.index.get_or_try_init(read).await.map(Vec::as_slice)
+    }
+
+    async fn read(&self, url: RemoteUrl, limit: usize) -> Result<Bytes, TransportError> {
+        let limit = limit as u64;
+        let request = DownloadRequest { limit: Some(limit), ..DownloadRequest::new(url) };
+        let downloaded = self.downloads.fetch(&request).await?;
+        Ok(downloaded.verified.bytes(limit)?)
+    }
+
+    async fn manifest(&self, request: &Request, name: &str) -> Result<Answer, TransportError> {
+        let reference: Reference = name.parse()?;
+        let index = self.index().await?;
+        let listed = match &reference {
+            Reference::Tag(wanted) => {
+                index.iter().find(|entry| tag(entry).as_ref() == Some(wanted))
+            }
+            Reference::Digest(digest) => index.iter().find(|entry| entry.digest == *digest),
+        };
+        let digest = match (&reference, listed) {
+            (Reference::Digest(digest), _) => *digest,
+            (Reference::Tag(_), Some(entry)) => entry.digest,
+            (Reference::Tag(_), None) => return Ok(answer(StatusCode::NOT_FOUND, Bytes::new())),
+        };
+        let body = if request.method == Method::HEAD {
+            Bytes::new()
+        } else {
+            match self.read(blob_url(&self.base, &digest), request.max_size).await {
+                Ok(body) => body,
+                Err(error) if is_missing(&*error) => {
+                    return Ok(answer(StatusCode::NOT_FOUND, Bytes::new()));
+                }
+                Err(error) => return Err(error),
+            }
+        };
+        let mut answer = answer(StatusCode::OK, body);
+        let stated = HeaderName::from_static("docker-content-digest");
+        answer.headers.insert(stated, HeaderValue::from_str(&digest.to_string())?);
+        let media_type = listed.map(|entry| entry.media_type.as_str()).unwrap_or_default();
+        if let Ok(media_type) = HeaderValue::from_str(media_type) {
+            answer.headers.insert(header::CONTENT_TYPE, media_type);
+        }
+        Ok(answer)
+    }
+}
+
+#[async_trait]
+impl Transport for LayoutTransport {
+    async fn send(&self, request: Request) -> Result<Answer, TransportError> {
+        let path = request.url.path().to_owned();
+        if path.ends_with("/tags/list") {
+            let tags: Vec<Tag> = self.index().await?.iter().filter_map(tag).collect();
+            let body = json!({"tags": tags}).to_string();
+            return Ok(answer(StatusCode::OK, body.into()));
+        }
+        match path.rsplit_once("/manifests/") {
+            Some((_, name)) => self.manifest(&request, name).await,
+            None => Ok(answer(StatusCode::NOT_FOUND, Bytes::new())),
+        }
+    }
+}
+
+fn answer(status: StatusCode, body: Bytes) -> Answer {
+    Answer { status, headers: HeaderMap::new(), body }
+}
+
+/// The tag of an entry of `index.json`. Some tools write the whole reference there.
+fn tag(entry: &Descriptor) -> Option<Tag> {
+    let name = entry.annotations.get(REF_NAME)?;
+    name.parse().ok().or_else(|| name.rsplit_once(':')?.1.parse().ok())
+}
+
+fn is_missing(error: &(dyn std::error::Error + Send + Sync + 'static)) -> bool {
+    match error.downcast_ref::<DownloadError>() {
+        Some(DownloadError::File { source, .. }) => source.kind() == std::io::ErrorKind::NotFound,
+        _ => false,
+    }
+}
