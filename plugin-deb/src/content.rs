@@ -135,8 +135,8 @@ pub struct InstallerFile {
 const PACKAGE: &str = "deb.package";
 const INSTALLER_PACKAGE: &str = "deb.installer_package";
 const SOURCE_PACKAGE: &str = "deb.source_package";
-const RELEASE_FILE: &str = "deb.release_file";
-const INDEX_FILE: &str = "deb.index_file";
+pub(crate) const RELEASE_FILE: &str = "deb.release_file";
+pub(crate) const INDEX_FILE: &str = "deb.index_file";
 const INSTALLER_FILE: &str = "deb.installer_file";
 
 impl Package {

@@ -26,7 +26,7 @@ use pulp_stages::{
 use crate::{
     Deb,
     compression::Bound,
-    content::{DebContent, IndexFile, ReleaseFile},
+    content::{self, DebContent, IndexFile, ReleaseFile},
     index_fetch::{FetchedIndex, FetchedVariant, IndexFetcher},
     options::DebRemoteOptions,
     selection::{Family, Index, Selection, select},
@@ -101,7 +101,7 @@ async fn last_dates(context: &SyncContext<Deb>) -> Result<HashMap<String, i64>, 
         .read(move |connection| {
             let latest = version::latest(connection, repository)?;
             let columns = version::Columns::Metadata;
-            let kind = Some("deb.release_file");
+            let kind = Some(content::RELEASE_FILE);
             version::page(connection, repository, latest, kind, columns, None, 1000)
         })
         .await?;

@@ -19,7 +19,7 @@ use pulp_stages::publish::{PublicationWriter, PublishContext, PublishError, Publ
 use crate::{
     Deb,
     compression::Compression,
-    content::{DebContent, IndexFile, Package, ReleaseFile, SourcePackage},
+    content::{self, DebContent, IndexFile, Package, ReleaseFile},
     index_writer::{IndexError, IndexWriter, ReleaseWriter, compress},
     keys::KeyStore,
     openpgp::SigningKey,
@@ -44,7 +44,7 @@ async fn verbatim(
     writer: &mut PublicationWriter,
 ) -> Result<(), PublishError> {
     writer.pass_through();
-    let mut contents = context.contents();
+    let mut contents = context.contents_of(content::INDEX_FILE);
     while let Some(page) = contents.next_page().await? {
         for unit in page {
             let DebContent::IndexFile(index) = &unit.content else { continue };
@@ -81,8 +81,11 @@ async fn structured(
 ) -> Result<(), PublishError> {
     let now = context.options.date.unwrap_or_else(|| Timestamp::now().as_seconds());
     let key = signing_key(context, now).await?;
-    let mut suites = Suites::read(context).await?;
-    suites.write_stanzas(context, writer).await?;
+    let mut suites = Suites::of_releases(context).await?;
+    if suites.are_incomplete() || !suites.write_stanzas(context, writer).await? {
+        suites = Suites::of_packages(context).await?;
+        suites.write_stanzas(context, writer).await?;
+    }
     for suite in suites.by_distribution.into_values() {
         suite.publish(context, key.as_ref(), now, writer).await?;
     }
@@ -127,8 +130,31 @@ struct Suite {
 }
 
 impl Suites {
-    /// Learns the distributions, components and architectures.
-    async fn read(context: &PublishContext<Deb>) -> Result<Self, PublishError> {
+    /// The distributions of which there is a release file, as that describes them.
+    async fn of_releases(context: &PublishContext<Deb>) -> Result<Self, PublishError> {
+        let mut by_distribution = BTreeMap::new();
+        let mut contents = context.contents_of(content::RELEASE_FILE);
+        while let Some(page) = contents.next_page().await? {
+            for unit in page {
+                if let DebContent::ReleaseFile(release) = unit.content {
+                    let name = release.distribution.clone();
+                    let suite = Suite::new(&name, Some(release), Seen::default());
+                    by_distribution.insert(name, suite);
+                }
+            }
+        }
+        Ok(Self { by_distribution })
+    }
+
+    /// Whether the release files leave out what a publication must name.
+    fn are_incomplete(&self) -> bool {
+        let mut suites = self.by_distribution.values();
+        self.by_distribution.is_empty() || suites.any(|suite| suite.fields.architectures.is_empty())
+    }
+
+    /// The distributions as their packages describe them, where release files do not: those of
+    /// flat repositories and of uploads. Reads the whole version.
+    async fn of_packages(context: &PublishContext<Deb>) -> Result<Self, PublishError> {
         let mut releases = BTreeMap::new();
         let mut seen: BTreeMap<String, Seen> = BTreeMap::new();
         let mut contents = context.contents();
@@ -136,40 +162,36 @@ impl Suites {
             for unit in page {
                 match unit.content {
                     DebContent::ReleaseFile(release) => {
+                        seen.entry(release.distribution.clone()).or_default();
                         releases.insert(release.distribution.clone(), release);
                     }
                     DebContent::Package(package) => {
                         let seen = seen.entry(package.distribution).or_default();
-                        seen.components.insert(component_or_main(package.component));
+                        seen.components.insert(component_or_main(&package.component).to_owned());
                         seen.architectures.insert(package.architecture);
                     }
                     DebContent::SourcePackage(package) => {
                         let seen = seen.entry(package.distribution).or_default();
-                        seen.components.insert(component_or_main(package.component));
+                        seen.components.insert(component_or_main(&package.component).to_owned());
                     }
                     DebContent::IndexFile(_) | DebContent::InstallerFile(_) => {}
                 }
             }
         }
-        for name in releases.keys() {
-            seen.entry(name.clone()).or_default();
-        }
-        let by_distribution = seen
-            .into_iter()
-            .map(|(name, seen)| {
-                let suite = Suite::new(&name, releases.remove(&name), seen);
-                (name, suite)
-            })
-            .collect();
-        Ok(Self { by_distribution })
+        let suites = seen.into_iter().map(|(name, seen)| {
+            let suite = Suite::new(&name, releases.remove(&name), seen);
+            (name, suite)
+        });
+        Ok(Self { by_distribution: suites.collect() })
     }
 
-    /// Writes every stanza into its indices, and publishes the packages at upstream's paths.
+    /// Writes every stanza into its indices, and publishes the packages at upstream's paths. False
+    /// if there is a package of a distribution that is not known: nothing is complete then.
     async fn write_stanzas(
         &mut self,
         context: &PublishContext<Deb>,
         writer: &mut PublicationWriter,
-    ) -> Result<(), PublishError> {
+    ) -> Result<bool, PublishError> {
         let store = &context.installation.store;
         for suite in self.by_distribution.values_mut() {
             for name in suite.mandatory_indices() {
@@ -179,20 +201,15 @@ impl Suites {
         let mut contents = context.contents();
         while let Some(page) = contents.next_page().await? {
             for unit in page {
-                let (distribution, names, stanza) = match &unit.content {
-                    DebContent::Package(package) => {
-                        let Some(suite) = self.by_distribution.get(&package.distribution) else {
-                            continue;
-                        };
-                        (&package.distribution, suite.indices_of(package), &package.stanza)
-                    }
-                    DebContent::SourcePackage(package) => {
-                        (&package.distribution, vec![sources_of(package)], &package.stanza)
-                    }
+                let (distribution, stanza) = match &unit.content {
+                    DebContent::Package(package) => (&package.distribution, &package.stanza),
+                    DebContent::SourcePackage(package) => (&package.distribution, &package.stanza),
                     _ => continue,
                 };
-                let Some(suite) = self.by_distribution.get_mut(distribution) else { continue };
-                for name in names {
+                let Some(suite) = self.by_distribution.get_mut(distribution) else {
+                    return Ok(false);
+                };
+                for name in suite.indices_of(&unit.content) {
                     let index =
                         suite.indices.entry(name).or_insert_with(|| IndexWriter::new(store));
                     index.push(stanza).await.map_err(|error| failed("write an index", error))?;
@@ -203,7 +220,7 @@ impl Suites {
                 }
             }
         }
-        Ok(())
+        Ok(true)
     }
 }
 
@@ -225,7 +242,7 @@ impl Suite {
             components = seen.components.into_iter().collect();
         }
         if components.is_empty() {
-            components.push(component_or_main(String::new()));
+            components.push(component_or_main("").to_owned());
         }
         if architectures.is_empty() {
             architectures = seen.architectures.into_iter().filter(|name| name != "all").collect();
@@ -257,8 +274,18 @@ impl Suite {
     }
 
     /// The indices in which a package stands.
-    fn indices_of(&self, package: &Package) -> Vec<String> {
-        let component = component_or_main(package.component.clone());
+    fn indices_of(&self, content: &DebContent) -> Vec<String> {
+        match content {
+            DebContent::Package(package) => self.indices_of_package(package),
+            DebContent::SourcePackage(package) => {
+                vec![format!("{}/source/Sources", component_or_main(&package.component))]
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn indices_of_package(&self, package: &Package) -> Vec<String> {
+        let component = component_or_main(&package.component);
         let folder = if package.installer { "debian-installer/" } else { "" };
         let index = |name: &str| format!("{component}/{folder}binary-{name}/Packages");
         if package.architecture == "all" {
@@ -363,12 +390,8 @@ async fn publish_release(
 }
 
 /// Flat repositories have no components; structured ones must.
-fn component_or_main(component: String) -> String {
-    if component.is_empty() { "main".to_owned() } else { component }
-}
-
-fn sources_of(package: &SourcePackage) -> String {
-    format!("{}/source/Sources", component_or_main(package.component.clone()))
+fn component_or_main(component: &str) -> &str {
+    if component.is_empty() { "main" } else { component }
 }
 
 fn path(text: &str) -> Result<RelativePath, PublishError> {

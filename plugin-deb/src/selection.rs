@@ -193,7 +193,9 @@ pub fn select(release: &Release, distribution: &str, wanted: &Wanted) -> Selecti
             (variant.compression == Compression::Plain, variant.compression)
         });
     }
-    warn_of_missing(release, &mut selection);
+    if !wanted.architectures.is_empty() {
+        warn_of_missing(release, &mut selection);
+    }
     selection
 }
 

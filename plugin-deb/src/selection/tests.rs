@@ -110,6 +110,9 @@ fn nothing_asked_for_means_everything_listed() {
     assert_eq!(selection.components, ["main", "contrib"]);
     assert_eq!(selection.architectures, ["amd64", "arm64"]);
     assert_eq!(paths(&selection), ["contrib/binary-amd64/Packages", "main/binary-arm64/Packages"]);
+    assert!(selection.warnings.is_empty(), "nobody asked: {:?}", selection.warnings);
+    let both = wanted(&[], &["amd64", "arm64"], &[]);
+    let selection = select(&release, "bookworm", &both);
     assert_eq!(selection.warnings.len(), 2, "{:?}", selection.warnings);
 }
 

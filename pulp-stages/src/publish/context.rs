@@ -59,9 +59,19 @@ impl<P: Plugin> PublishContext<P> {
 
     /// The version's content, in order of its ids, a page at a time.
     pub fn contents(&self) -> Contents<'_, P> {
+        self.pages(None, self.version.counts.total())
+    }
+
+    /// The version's content of one type, e.g. `deb.package`; as [`contents`](Self::contents).
+    pub fn contents_of(&self, type_name: &'static str) -> Contents<'_, P> {
+        let present = self.version.counts.present.get(type_name).copied();
+        self.pages(Some(type_name), present.unwrap_or_default())
+    }
+
+    fn pages(&self, only: Option<&'static str>, total: u64) -> Contents<'_, P> {
         let counter = self.progress.counter("publish.reading.content", "Reading Content");
-        counter.set_total(self.version.counts.total());
-        Contents { context: self, after: None, ended: false, counter }
+        counter.set_total(total);
+        Contents { context: self, only, after: None, ended: false, counter }
     }
 
     /// Notes something that does not stop it but that a person should know.
@@ -87,6 +97,7 @@ const PAGE: u32 = 2000;
 /// Pages of a version's content; see [`PublishContext::contents`].
 pub struct Contents<'a, P: Plugin> {
     context: &'a PublishContext<P>,
+    only: Option<&'static str>,
     after: Option<ContentId>,
     ended: bool,
     counter: Counter,
@@ -104,12 +115,12 @@ impl<P: Plugin> Contents<'_, P> {
             return Err(PublishError::Cancelled);
         }
         let (repository, number) = (self.context.repository.id, self.context.version.number);
-        let after = self.after;
+        let (only, after) = (self.only, self.after);
         let db = &self.context.installation.db;
         let (stored, mut artifacts) = db
             .read(move |connection| {
                 let stored =
-                    version::page(connection, repository, number, None, Columns::All, after, PAGE)?;
+                    version::page(connection, repository, number, only, Columns::All, after, PAGE)?;
                 let ids: Vec<ContentId> = stored.iter().map(|unit| unit.id).collect();
                 let artifacts = content_artifact::load(connection, &ids)?;
                 Ok((stored, artifacts))

@@ -1,0 +1,311 @@
+//! An installation and an apt archive of its own for each test.
+
+use std::{collections::BTreeMap, fmt::Write as _, io::Write as _, sync::Arc};
+
+use plugin_deb::{
+    Deb,
+    compression::{Compression, Encoder},
+    openpgp::{KeyAlgorithm, SigningKey},
+};
+use pulp_models::{
+    RemoteSettings, Sha256, Timestamp, content_artifact, publication,
+    remote::{self, NewRemote, Policy},
+    repository::{self, NewRepository, Repository},
+    testing::TestDatabase,
+    version::{self, Columns},
+};
+use pulp_stages::{
+    installation::Installation,
+    plugin::AnyPlugin,
+    progress::Silent,
+    publish::PublishRequest,
+    repository_settings::RepositorySettings,
+    sync::{SyncError, SyncRequest, SyncSummary},
+    testing::Upstream,
+};
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+/// An installation with an empty database, and an upstream; gone when dropped.
+pub(crate) struct Lab {
+    pub(crate) installation: Installation,
+    pub(crate) upstream: Upstream,
+    _home: tempfile::TempDir,
+    _database: TestDatabase,
+}
+
+/// How a test syncs.
+pub(crate) struct How {
+    pub(crate) options: Value,
+    pub(crate) policy: Policy,
+    pub(crate) mirror: bool,
+    pub(crate) optimize: bool,
+}
+
+impl How {
+    /// Distribution `stable` with these options besides, on demand, as a mirror.
+    pub(crate) fn with(options: &Value) -> Self {
+        let mut all = json!({ "distributions": ["stable"] });
+        for (name, value) in options.as_object().expect("an object") {
+            all[name] = value.clone();
+        }
+        Self { options: all, policy: Policy::OnDemand, mirror: true, optimize: true }
+    }
+
+    pub(crate) fn plain() -> Self {
+        Self::with(&json!({}))
+    }
+
+    pub(crate) fn immediate(self) -> Self {
+        Self { policy: Policy::Immediate, ..self }
+    }
+}
+
+impl Lab {
+    pub(crate) async fn new(database: TestDatabase) -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let home = tempfile::tempdir().expect("a temporary folder");
+        let installation =
+            Installation::open(home.path(), Some(database.url())).await.expect("it opens");
+        let upstream = Upstream::start().await;
+        Self { installation, upstream, _home: home, _database: database }
+    }
+
+    /// The repository all tests use; made when it is not there.
+    pub(crate) async fn repository(&self) -> Repository {
+        let settings = RepositorySettings::default().to_value().expect("settings");
+        let new = NewRepository { options: settings, ..NewRepository::new("apt", "deb") };
+        let get = move |connection: &mut _| match repository::get(connection, "apt") {
+            Ok(found) => Ok(found),
+            Err(_) => repository::create(connection, &new),
+        };
+        self.installation.db.write(get).await.expect("a repository")
+    }
+
+    pub(crate) async fn sync(&self, how: How) -> Result<SyncSummary, SyncError> {
+        let new = NewRemote {
+            name: "upstream".to_owned(),
+            plugin: "deb".to_owned(),
+            url: self.upstream.url(""),
+            policy: how.policy,
+            settings: RemoteSettings { max_retries: Some(0), ..RemoteSettings::default() },
+            options: how.options,
+        };
+        let set = move |connection: &mut _| match remote::get(connection, "upstream") {
+            Ok(mut found) => {
+                (found.options, found.policy) = (new.options.clone(), new.policy);
+                remote::update(connection, &found).map(|()| found)
+            }
+            Err(_) => remote::create(connection, &new),
+        };
+        let remote = self.installation.db.write(set).await.expect("a remote");
+        let request = SyncRequest {
+            repository: self.repository().await,
+            remote,
+            mirror: how.mirror,
+            optimize: how.optimize,
+            dry_run: false,
+            cancel: CancellationToken::new(),
+            reporter: Arc::new(Silent),
+        };
+        AnyPlugin::sync(&Deb, &self.installation, request).await
+    }
+
+    /// The error of a sync that must fail, with its causes.
+    pub(crate) async fn failure(&self, how: How) -> String {
+        report(&self.sync(how).await.expect_err("the sync must fail"))
+    }
+
+    /// Names and versions of the packages of the latest version, e.g. `hello 1.0 amd64`.
+    pub(crate) async fn packages(&self) -> Vec<String> {
+        let units = self.units(Some("deb.package")).await;
+        let mut names: Vec<String> = units
+            .iter()
+            .map(|unit| {
+                let value: Value = serde_json::from_str(unit).expect("JSON");
+                let text = |name: &str| value[name].as_str().expect("text").to_owned();
+                format!("{} {} {}", text("package"), text("version"), text("architecture"))
+            })
+            .collect();
+        names.sort();
+        names
+    }
+
+    /// The metadata of the latest version's units of a type, or of all.
+    pub(crate) async fn units(&self, type_name: Option<&'static str>) -> Vec<String> {
+        let id = self.repository().await.id;
+        let read = move |connection: &mut _| {
+            let latest = version::latest(connection, id)?;
+            version::page(connection, id, latest, type_name, Columns::Metadata, None, 10_000)
+        };
+        let units = self.installation.db.read(read).await.expect("read");
+        units.into_iter().map(|unit| unit.metadata).collect()
+    }
+
+    /// The paths of the latest version, with the digest of what is stored.
+    pub(crate) async fn paths(&self) -> BTreeMap<String, Option<Sha256>> {
+        let id = self.repository().await.id;
+        let read = move |connection: &mut _| {
+            let latest = version::latest(connection, id)?;
+            let keys = Columns::Keys;
+            let units = version::page(connection, id, latest, None, keys, None, 10_000)?;
+            let ids: Vec<_> = units.iter().map(|unit| unit.id).collect();
+            let artifacts = content_artifact::load(connection, &ids)?.into_values().flatten();
+            Ok(artifacts.map(|one| (one.relative_path.to_string(), one.artifact)).collect())
+        };
+        self.installation.db.read(read).await.expect("read")
+    }
+
+    /// Publishes the latest version; gives what the publication's own rows serve, as far as it is
+    /// stored.
+    pub(crate) async fn publish(&self, options: Value) -> BTreeMap<String, Vec<u8>> {
+        let request = PublishRequest {
+            repository: self.repository().await,
+            version: None,
+            options,
+            checkpoint: false,
+            cancel: CancellationToken::new(),
+            reporter: Arc::new(Silent),
+        };
+        let published =
+            AnyPlugin::publish(&Deb, &self.installation, request).await.expect("published");
+        let id = published.publication;
+        let read = move |connection: &mut _| {
+            let rows = publication::page(connection, id, "", None, 10_000)?;
+            let mut stored = Vec::new();
+            for row in rows {
+                let digest = match row.published {
+                    publication::Published::Metadata { sha256, .. } => Some(sha256),
+                    publication::Published::Content { content, path } => {
+                        let artifacts = content_artifact::load(connection, &[content])?;
+                        let mut all = artifacts.into_values().flatten();
+                        all.find(|one| one.relative_path == path).and_then(|one| one.artifact)
+                    }
+                };
+                stored.extend(digest.map(|digest| (row.relative_path.to_string(), digest)));
+            }
+            Ok(stored)
+        };
+        let stored = self.installation.db.read(read).await.expect("read");
+        let mut files = BTreeMap::new();
+        for (path, digest) in stored {
+            let bytes = self.installation.store.read(&digest, 1 << 30).await.expect("stored");
+            files.insert(path, bytes.to_vec());
+        }
+        files
+    }
+}
+
+/// A distribution that is put upstream, file by file.
+pub(crate) struct Dist {
+    /// Where its release file lies, with a slash at the end.
+    pub(crate) directory: String,
+    /// The fields before the hashes.
+    pub(crate) head: String,
+    /// The listed files by path below the directory.
+    pub(crate) files: Vec<(String, Vec<u8>)>,
+    /// Listed, but not there.
+    pub(crate) absent: Vec<String>,
+}
+
+impl Dist {
+    /// `dists/stable` with the component `main` for amd64 and arm64.
+    pub(crate) fn stable() -> Self {
+        Self {
+            directory: "dists/stable/".to_owned(),
+            head: "Origin: Test\nSuite: stable\nCodename: test\n\
+                   Date: Sat, 11 Jul 2026 10:16:37 UTC\n\
+                   Architectures: amd64 arm64\nComponents: main\n"
+                .to_owned(),
+            files: Vec::new(),
+            absent: Vec::new(),
+        }
+    }
+
+    /// Lists a file, compressed.
+    pub(crate) fn file(mut self, path: &str, text: &str, compressions: &[Compression]) -> Self {
+        for compression in compressions {
+            let bytes = compress(*compression, text.as_bytes());
+            self.files.push((format!("{path}{}", compression.suffix()), bytes));
+        }
+        self
+    }
+
+    /// Lists the packages of amd64 in plain (which is not there, as usual), gz and xz.
+    pub(crate) fn packages(self, text: &str) -> Self {
+        const PATH: &str = "main/binary-amd64/Packages";
+        let all = [Compression::Plain, Compression::Gz, Compression::Xz];
+        let mut dist = self.file(PATH, text, &all);
+        dist.absent.push(PATH.to_owned());
+        dist
+    }
+
+    /// The text of its release file.
+    pub(crate) fn release(&self) -> String {
+        let mut text = format!("{}SHA256:\n", self.head);
+        for (path, bytes) in &self.files {
+            let _ = writeln!(text, " {} {} {path}", Sha256::of(bytes), bytes.len());
+        }
+        text
+    }
+
+    /// Puts everything upstream, signed if there is a key.
+    pub(crate) fn put(&self, upstream: &Upstream, key: Option<&SigningKey>) {
+        for (path, bytes) in &self.files {
+            if !self.absent.contains(path) {
+                upstream.put(&format!("{}{path}", self.directory), bytes.clone());
+            }
+        }
+        let text = self.release();
+        let put = |name: &str, bytes: Vec<u8>| {
+            upstream.put(&format!("{}{name}", self.directory), bytes);
+        };
+        if let Some(key) = key {
+            let now = Timestamp::now().as_seconds();
+            put("InRelease", key.sign_cleartext(text.as_bytes(), now).expect("signed"));
+            put("Release.gpg", key.sign_detached(text.as_bytes(), now).expect("signed"));
+        }
+        put("Release", text.into_bytes());
+    }
+}
+
+/// A stanza of a package, and its file upstream.
+pub(crate) fn package(
+    upstream: &Upstream,
+    name: &str,
+    version: &str,
+    architecture: &str,
+) -> String {
+    let body = format!("{name} {version} {architecture}").into_bytes();
+    let path = format!("pool/{name}_{version}_{architecture}.deb");
+    upstream.put(&path, body.clone());
+    format!(
+        "Package: {name}\nVersion: {version}\nArchitecture: {architecture}\n\
+         Maintainer: Jörg <j@example.org>\nFilename: {path}\nSize: {}\nSHA256: {}\n\
+         Description: a\n package\n .\n of ours\n\n",
+        body.len(),
+        Sha256::of(&body),
+    )
+}
+
+pub(crate) fn compress(compression: Compression, bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = Encoder::new(compression, Vec::new()).expect("starts");
+    encoder.write_all(bytes).expect("writes");
+    encoder.finish().expect("ends")
+}
+
+pub(crate) fn key() -> SigningKey {
+    let now = Timestamp::now().as_seconds();
+    SigningKey::create("Test <test@example.org>", KeyAlgorithm::Ed25519, now).expect("a key")
+}
+
+/// An error with all its causes.
+pub(crate) fn report(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text = format!("{text}: {cause}");
+        next = cause.source();
+    }
+    text
+}

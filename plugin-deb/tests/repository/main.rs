@@ -1,0 +1,7 @@
+//! Apt repositories through the framework, against an upstream made for each test: syncs of every
+//! layout, what goes wrong upstream, publications of both kinds.
+
+mod faults;
+mod kit;
+mod publish;
+mod sync;
