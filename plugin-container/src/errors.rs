@@ -82,14 +82,14 @@ pub struct RegistryError {
     status: StatusCode,
     message: String,
     detail: Value,
-    headers: HeaderMap,
+    headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl RegistryError {
     /// With the code's own status.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
         let (status, message) = (code.status(), message.into());
-        Self { code, status, message, detail: Value::Null, headers: HeaderMap::new() }
+        Self { code, status, message, detail: Value::Null, headers: Vec::new() }
     }
 
     /// With another status.
@@ -109,7 +109,7 @@ impl RegistryError {
     /// With a further header.
     #[must_use]
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.headers.insert(name, value);
+        self.headers.push((name, value));
         self
     }
 
@@ -127,7 +127,8 @@ impl IntoResponse for RegistryError {
         }
         let body = json!({"errors": [error]}).to_string();
         let json = HeaderValue::from_static("application/json");
-        (self.status, self.headers, [(header::CONTENT_TYPE, json)], body).into_response()
+        let headers: HeaderMap = self.headers.into_iter().collect();
+        (self.status, headers, [(header::CONTENT_TYPE, json)], body).into_response()
     }
 }
 

@@ -21,7 +21,7 @@ use futures::{StreamExt as _, TryStreamExt as _, future::join_all};
 use pulp_models::{ArtifactStore, Key, RemoteId};
 use pulp_stages::{
     DeclarativeArtifact, DeclarativeContent, Inbox, Outbox, Resolution, ResolutionError, Resolved,
-    Stage, StageError,
+    Stage, StageError, progress::Counter,
 };
 use tokio::sync::mpsc;
 
@@ -58,6 +58,8 @@ pub(crate) struct ReadRegistry {
     /// Whether layers are left to the first request.
     pub(crate) deferred: bool,
     pub(crate) left_out: Arc<dyn Fn(LeftOut) + Send + Sync>,
+    /// Tags whose manifests were read.
+    pub(crate) processed: Counter,
 }
 
 /// What a chunk of tags leaves to be put when its configurations are there.
@@ -99,6 +101,7 @@ impl Stage<ContainerContent> for ReadRegistry {
             remote: self.remote,
             deferred: self.deferred,
             left_out: self.left_out,
+            processed: self.processed,
             seen: HashMap::new(),
         };
         let survey = self.survey;
@@ -119,6 +122,7 @@ struct Reader {
     remote: RemoteId,
     deferred: bool,
     left_out: Arc<dyn Fn(LeftOut) + Send + Sync>,
+    processed: Counter,
     /// Blobs that were put, and whether their download was deferred.
     seen: HashMap<Key, bool>,
 }
@@ -184,6 +188,7 @@ impl Reader {
         let mut chunk = Chunk::default();
         let (mut configs, mut layers) = (Vec::new(), Vec::new());
         let mut new = Vec::new();
+        self.processed.add(roots.iter().filter(|(tag, _)| tag.is_some()).count() as u64);
         for (tag, digest) in roots {
             let reads = match self.trees.take(&digest, &mut reading) {
                 Ok(reads) => reads,

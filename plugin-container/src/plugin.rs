@@ -65,6 +65,8 @@ impl Plugin for Container {
             Some(survey.fingerprint(&resolve.await.map_err(upstream)?))
         };
         let db = context.installation.db.clone();
+        let processed = context.progress.counter("sync.processing.tag", "Processing Tags");
+        processed.set_total(survey.tags.len() as u64);
         let stage = Box::new(ReadRegistry {
             trees: Trees::new(registry.clone(), db, Arc::clone(&options), concurrency),
             survey,
@@ -75,6 +77,7 @@ impl Plugin for Container {
             remote: context.remote.id,
             deferred: context.policy.is_deferred(),
             left_out,
+            processed,
         });
         Ok(FirstStage { fingerprint, stage })
     }

@@ -60,8 +60,11 @@ fn index(children: &[(&str, &str)]) -> String {
 struct Save {
     store: ArtifactStore,
     blobs: BTreeMap<Digest, String>,
-    saved: Arc<Mutex<Vec<(ContainerContent, Option<bool>)>>>,
+    saved: Arc<Mutex<Vec<Saved>>>,
 }
+
+/// A unit, and whether the download of its artifact was deferred, if it has one.
+type Saved = (ContainerContent, Option<bool>);
 
 #[async_trait]
 impl Stage<ContainerContent> for Save {
@@ -93,7 +96,7 @@ impl Stage<ContainerContent> for Save {
 }
 
 struct Outcome {
-    saved: Vec<(ContainerContent, Option<bool>)>,
+    saved: Vec<Saved>,
     left_out: Vec<String>,
     script: Arc<Script>,
 }
@@ -168,6 +171,7 @@ impl Fixture {
             remote: RemoteId::new(),
             deferred: self.deferred,
             left_out: note,
+            processed: pulp_stages::progress::Progress::default().counter("tags", "Tags"),
         };
         let save = Save { store, blobs: blobs.collect(), saved: Arc::clone(&saved) };
         let line = Line::new().push(Box::new(stage)).push(Box::new(save));

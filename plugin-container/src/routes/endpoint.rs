@@ -99,7 +99,7 @@ mod tests {
         let name = |text: &str| text.parse::<RepositoryName>().expect(text);
         let digest = Digest::sha256(b"");
         let cases = [
-            ("".to_owned(), Endpoint::Base),
+            (String::new(), Endpoint::Base),
             ("_catalog".into(), Endpoint::Catalog),
             ("tags/tags/list".into(), Endpoint::Tags(name("tags"))),
             (

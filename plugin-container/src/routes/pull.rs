@@ -225,10 +225,10 @@ pub(super) fn header_value(text: &str) -> HeaderValue {
 mod tests {
     use super::*;
 
-    fn headers(name: HeaderName, lines: &[&'static str]) -> HeaderMap {
+    fn headers(name: &HeaderName, lines: &[&'static str]) -> HeaderMap {
         let mut headers = HeaderMap::new();
         for line in lines {
-            headers.append(name.clone(), HeaderValue::from_static(line));
+            headers.append(name, HeaderValue::from_static(line));
         }
         headers
     }
@@ -236,7 +236,7 @@ mod tests {
     #[test]
     fn accept_is_merged_over_lines_and_weights_are_heeded() {
         let check = |lines: &[&'static str], expected: bool| {
-            let headers = headers(header::ACCEPT, lines);
+            let headers = headers(&header::ACCEPT, lines);
             assert_eq!(accepts(&headers, &MediaType::OciIndex), expected, "{lines:?}");
         };
         check(&[], true);
@@ -259,7 +259,7 @@ mod tests {
             (&["\"sha256:01\""], false),
             (&[], false),
         ] {
-            assert_eq!(is_known(&headers(header::IF_NONE_MATCH, lines), etag), expected);
+            assert_eq!(is_known(&headers(&header::IF_NONE_MATCH, lines), etag), expected);
         }
     }
 }

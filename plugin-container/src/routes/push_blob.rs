@@ -16,7 +16,7 @@ use pulp_models::{
     content::{self, NewContent},
     content_artifact::{self, NewContentArtifact},
     db::Connection,
-    store::{Verified, VerifyError},
+    store::{Verified, Verifier, VerifyError},
 };
 use pulp_stages::Content as _;
 
@@ -112,7 +112,7 @@ impl RegistryRoutes {
     ) -> Result<Response, RegistryError> {
         self.writable(&name).await?;
         let session = self.uploads.get(&name, id).await?;
-        let received = session.lock().await.verifier.as_ref().map(|verifier| verifier.received());
+        let received = session.lock().await.verifier.as_ref().map(Verifier::received);
         let received = received.ok_or_else(|| uploads::unknown(id))?;
         Ok(progress(StatusCode::NO_CONTENT, &name, id, received))
     }
@@ -241,10 +241,7 @@ async fn take(
     Ok(received)
 }
 
-async fn receive(
-    verifier: &mut pulp_models::store::Verifier,
-    body: Body,
-) -> Result<(), RegistryError> {
+async fn receive(verifier: &mut Verifier, body: Body) -> Result<(), RegistryError> {
     let mut pieces = body.into_data_stream();
     while let Some(piece) = pieces.next().await {
         let piece = piece

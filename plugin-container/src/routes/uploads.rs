@@ -97,10 +97,13 @@ pub(super) fn unknown(id: &str) -> RegistryError {
     RegistryError::new(ErrorCode::BlobUploadUnknown, format!("There is no upload `{id}`"))
 }
 
+/// Blobs by digest, and since when they wait.
+type Waiting = HashMap<Digest, (Instant, ContentId)>;
+
 /// Blobs that were uploaded to a repository and are in no version of it.
 #[derive(Default)]
 pub(super) struct Pending {
-    blobs: Mutex<HashMap<RepositoryId, HashMap<Digest, (Instant, ContentId)>>>,
+    blobs: Mutex<HashMap<RepositoryId, Waiting>>,
 }
 
 impl Pending {
@@ -120,7 +123,7 @@ impl Pending {
         self.lock().get_mut(&repository).is_some_and(|blobs| blobs.remove(digest).is_some())
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<RepositoryId, HashMap<Digest, (Instant, ContentId)>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<RepositoryId, Waiting>> {
         self.blobs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
