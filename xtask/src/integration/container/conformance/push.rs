@@ -1,0 +1,195 @@
+//! Pushing (distribution-spec, "Push"): every workflow, and every way to do it wrong.
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::{Value, json};
+
+use super::{
+    EMPTY, IMAGE, INDEX, Lab, NAME, OCTETS, Registry, Reply, client, descriptor, digest_of,
+    error_code, location, with_digest,
+};
+
+const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
+const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
+const ALGORITHMS: [&str; 2] = ["sha256", "sha512"];
+
+pub(super) fn blobs(lab: &Lab) -> Result<()> {
+    let registry = Registry::start(lab)?;
+    let large = vec![7; 300_000];
+    for algorithm in ALGORITHMS {
+        for bytes in [&b""[..], b"{}", &large] {
+            registry.push_blob(bytes, algorithm)?;
+        }
+        // The whole in one request.
+        let digest = digest_of(algorithm, b"one request");
+        let path = with_digest(&registry.path("blobs/uploads/"), &digest);
+        let reply = registry.send("POST", &path, &[OCTETS], b"one request")?.expect(201)?;
+        registry.has(&location(&reply)?, b"one request")?;
+        // One stream without a range, and the end without a body.
+        let upload = registry.begin()?;
+        let reply = registry.send("PATCH", &upload, &[OCTETS], b"streamed")?.expect(202)?;
+        let digest = digest_of(algorithm, b"streamed");
+        let end = with_digest(&location(&reply)?, &digest);
+        let reply = registry.send("PUT", &end, &[], b"")?.expect(201)?;
+        registry.has(&location(&reply)?, b"streamed")?;
+        // Three chunks, the last one with the end.
+        let mut upload = registry.begin()?;
+        for (range, chunk) in [("0-2", b"abc"), ("3-5", b"def")] {
+            let headers = [OCTETS, ("Content-Range", range)];
+            let reply = registry.send("PATCH", &upload, &headers, chunk)?.expect(202)?;
+            upload = location(&reply)?;
+        }
+        let end = with_digest(&upload, &digest_of(algorithm, b"abcdefghi"));
+        let headers = [OCTETS, ("Content-Range", "6-8")];
+        let reply = registry.send("PUT", &end, &headers, b"ghi")?.expect(201)?;
+        registry.has(&location(&reply)?, b"abcdefghi")?;
+    }
+    // An upload that is given up.
+    let upload = registry.begin()?;
+    registry.send("DELETE", &upload, &[], b"")?.expect(204)?;
+    registry.send("GET", &upload, &[], b"")?.expect(404)?;
+    registry.serving.stop()?;
+    lab.pulp.has_no_temporary_files()
+}
+
+pub(super) fn chunks(lab: &Lab) -> Result<()> {
+    let registry = Registry::start(lab)?;
+    let upload = registry.begin()?;
+    let chunk = |range, bytes: &[u8]| {
+        registry.send("PATCH", &upload, &[OCTETS, ("Content-Range", range)], bytes)
+    };
+    ensure!(chunk("5-7", b"fgh")?.status == 416, "A chunk before the first was taken");
+    let reply = chunk("0-4", b"abcde")?.expect(202)?;
+    ensure!(reply.header("range") == Some("0-4"), "Range {:?}", reply.header("range"));
+    ensure!(chunk("0-4", b"abcde")?.status == 416, "A chunk was taken twice");
+    ensure!(chunk("9-9", b"z")?.status == 416, "A chunk with a gap was taken");
+    let late = with_digest(&upload, &digest_of("sha256", b"abcdefgh"));
+    let headers = [OCTETS, ("Content-Range", "7-8")];
+    ensure!(registry.send("PUT", &late, &headers, b"gh")?.status == 416, "An end with a gap");
+    let status = registry.send("GET", &upload, &[], b"")?.expect(204)?;
+    ensure!(status.header("range") == Some("0-4"), "Range {:?}", status.header("range"));
+    location(&status)?;
+    chunk("5-7", b"fgh")?.expect(202)?;
+    let reply = registry.send("PUT", &late, &[], b"")?.expect(201)?;
+    registry.has(&location(&reply)?, b"abcdefgh")?;
+    registry.serving.stop()
+}
+
+pub(super) fn mounts(lab: &Lab) -> Result<()> {
+    Registry::create(lab, "conform/other", true)?;
+    let registry = Registry::start(lab)?;
+    let digest = registry.push_blob(b"shared", "sha256")?;
+    let other = "/v2/conform/other/blobs";
+    let missing = digest_of("sha256", b"missing");
+    let mount = |query: &str| registry.send("POST", &format!("{other}/uploads/?{query}"), &[], b"");
+    let reply = mount(&format!("mount={digest}"))?;
+    ensure!([201, 202].contains(&reply.status), "Status {} without `from`", reply.status);
+    mount(&format!("mount={missing}&from={NAME}"))?.expect(202)?;
+    mount(&format!("mount={digest}&from=no/such"))?.expect(202)?;
+    let reply = mount(&format!("mount={digest}&from={NAME}&origin=x"))?.expect(201)?;
+    registry.has(&location(&reply)?, b"shared")?;
+    registry.serving.stop()
+}
+
+pub(super) fn corrupt(lab: &Lab) -> Result<()> {
+    let registry = Registry::start(lab)?;
+    for algorithm in ALGORITHMS {
+        let digest = digest_of(algorithm, b"right");
+        let refused = |reply: &Reply, what: &str| {
+            ensure!(reply.status == 400, "Status {} for {what}", reply.status);
+            ensure!(error_code(reply)? == "DIGEST_INVALID", "{what}: {}", error_code(reply)?);
+            Ok(())
+        };
+        let path = with_digest(&registry.path("blobs/uploads/"), &digest);
+        refused(&registry.send("POST", &path, &[OCTETS], b"wrong")?, "one request")?;
+        let end = with_digest(&registry.begin()?, &digest);
+        refused(&registry.send("PUT", &end, &[OCTETS], b"wrong")?, "POST and PUT")?;
+        let upload = registry.begin()?;
+        registry.send("PATCH", &upload, &[OCTETS], b"wrong")?.expect(202)?;
+        refused(&registry.send("PUT", &with_digest(&upload, &digest), &[], b"")?, "PATCH")?;
+        registry.get(&format!("blobs/{digest}"))?.expect(404)?;
+        let manifest = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": []}).to_string();
+        refused(&registry.put_manifest(&digest, INDEX, &manifest)?, "a manifest")?;
+        registry.get(&format!("manifests/{digest}"))?.expect(404)?;
+    }
+    let bad = registry.put_manifest("sha256:baddigeststring", INDEX, "{}")?;
+    ensure!(bad.status == 400, "Status {} for a bad digest", bad.status);
+    for body in ["", "nonsense", "[]", r#"{"mediaType": 7}"#] {
+        let reply = registry.put_manifest("v1", IMAGE, body)?;
+        ensure!(reply.status == 400, "Status {} for manifest `{body}`", reply.status);
+    }
+    registry.serving.stop()?;
+    lab.pulp.has_no_temporary_files()
+}
+
+pub(super) fn manifests(lab: &Lab) -> Result<()> {
+    let registry = Registry::start(lab)?;
+    let config = br#"{"architecture":"amd64","os":"linux"}"#;
+    for algorithm in ALGORITHMS {
+        for bytes in [&config[..], b"layer", b"{}"] {
+            registry.push_blob(bytes, algorithm)?;
+        }
+        let image = json!({
+            "schemaVersion": 2,
+            "mediaType": IMAGE,
+            "config": descriptor(CONFIG, config, algorithm),
+            "layers": [descriptor(LAYER, b"layer", algorithm)],
+        });
+        let with = |changes: &[(&str, Value)]| {
+            let mut changed = image.clone();
+            for (field, value) in changes {
+                changed[*field] = value.clone();
+            }
+            changed.to_string()
+        };
+        let subject = descriptor(IMAGE, b"there is no such subject", algorithm);
+        let foreign = "application/vnd.oci.image.layer.nondistributable.v1.tar";
+        let mut layer_with_data = descriptor(LAYER, b"{}", algorithm);
+        layer_with_data["data"] = "e30=".into();
+        let padding = "x".repeat(3_900_000);
+        let index = |children: &[&str]| {
+            let children: Vec<_> = children
+                .iter()
+                .map(|child| {
+                    let kind = if child.contains("\"manifests\"") { INDEX } else { IMAGE };
+                    descriptor(kind, child.as_bytes(), algorithm)
+                })
+                .collect();
+            json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": children}).to_string()
+        };
+        let plain = image.to_string();
+        let inner = index(&[&plain]);
+        let empty_config = descriptor(EMPTY, b"{}", algorithm);
+        let sets = [
+            ("image", IMAGE, plain.clone()),
+            ("large", IMAGE, with(&[("annotations", json!({"padding": padding}))])),
+            ("custom", IMAGE, with(&[("x-custom", json!({"a": [1, 2]}))])),
+            ("no-layers", IMAGE, with(&[("layers", json!([]))])),
+            ("data", IMAGE, with(&[("layers", json!([layer_with_data]))])),
+            ("foreign", IMAGE, with(&[("layers", json!([descriptor(foreign, b"f", algorithm)]))])),
+            ("subject", IMAGE, with(&[("subject", subject)])),
+            ("artifact", IMAGE, with(&[("config", empty_config), ("artifactType", json!("a/b"))])),
+            ("index", INDEX, inner.clone()),
+            ("nested", INDEX, index(&[&inner, &plain])),
+            ("empty-index", INDEX, index(&[])),
+        ];
+        for (tag, kind, body) in &sets {
+            let digest = digest_of(algorithm, body.as_bytes());
+            for reference in [&digest, *tag] {
+                let reply = registry.push_manifest(reference, kind, body);
+                let reply = reply.with_context(|| format!("Pushing `{tag}` as {reference}"))?;
+                ensure!(location(&reply)?.contains("/manifests/"), "Location of `{tag}`");
+                let path = registry.path(&format!("manifests/{reference}"));
+                registry.has(&path, body.as_bytes())?;
+                let got = client::get(registry.address(), &path)?;
+                ensure!(got.header("content-type") == Some(kind), "Type of `{tag}`");
+            }
+        }
+    }
+    let sparse = json!({
+        "schemaVersion": 2, "mediaType": INDEX,
+        "manifests": [descriptor(IMAGE, b"not pushed", "sha256")],
+    });
+    let reply = registry.put_manifest("sparse", INDEX, &sparse.to_string())?;
+    ensure!(error_code(&reply)? == "MANIFEST_BLOB_UNKNOWN", "An index without its children");
+    registry.serving.stop()
+}
