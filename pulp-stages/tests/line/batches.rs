@@ -80,6 +80,32 @@ async fn a_batch_takes_everything_that_is_there() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_stage_is_not_woken_before_its_batch_is_full() {
+    let first = feed(|output| async move {
+        for unit in numbers(1000) {
+            output.put(unit).await?;
+            sleep(Duration::from_millis(1)).await;
+        }
+        Ok(())
+    });
+    let polls = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&polls);
+    let count = stage("Count", |input, output| async move {
+        let mut batches = input.batches(500);
+        while let Some(batch) = kit::counted(&counter, batches.next()).await {
+            output.put_all(batch).await?;
+        }
+        Ok(())
+    });
+    let (line, seen) = line(first).stage(count).collect();
+    kit::run(line, 1000).await.expect("nothing fails");
+    assert_eq!(seen.numbers().len(), 1000);
+    // Before and after each of the two batches, and before and after the end.
+    let polls = polls.load(Ordering::SeqCst);
+    assert!(polls <= 6, "polled {polls} times for two batches");
+}
+
+#[tokio::test(start_paused = true)]
 async fn awaiting_a_unit_flushes_the_batch_in_which_it_waits() {
     let first = feed(|output| async move {
         output.put(unit(0)).await?;
@@ -89,12 +115,17 @@ async fn awaiting_a_unit_flushes_the_batch_in_which_it_waits() {
         sleep(Duration::from_secs(1)).await;
         let resolved = second.await?;
         assert_eq!(resolved.content.0, 1);
-        output.put(unit(3)).await?;
+        // The next batch waits again until it is full.
+        for number in 3..7 {
+            output.put(unit(number)).await?;
+            sleep(Duration::from_secs(1)).await;
+        }
+        output.put(unit(7)).await?;
         Ok(())
     });
     let (line, seen) = line(first).collect_batches(4);
     kit::run(line, 1000).await.expect("nothing fails");
-    assert_eq!(seen.batches(), [vec![0, 1, 2], vec![3]]);
+    assert_eq!(seen.batches(), [vec![0, 1, 2], vec![3, 4, 5, 6], vec![7]]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -111,6 +142,27 @@ async fn awaiting_a_unit_flushes_every_later_batch_that_it_enters() {
         line(first).batches("A", 500).stage(slow).batches("B", 500).collect_batches(500);
     kit::run(line, 1000).await.expect("nothing fails");
     assert_eq!(seen.batches(), [vec![0], vec![1]]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_that_was_flushed_does_not_make_the_next_one_small() {
+    let first = feed(|output| async move {
+        let handle = output.put_awaitable(unit(0)).await?;
+        let waiter = output.scope().spawn(handle);
+        sleep(Duration::from_secs(1)).await;
+        // The stage works at the first one, and finds this one when it asks again.
+        output.put(unit(1)).await?;
+        sleep(Duration::from_secs(20)).await;
+        output.put(unit(2)).await?;
+        waiter.await??;
+        Ok(())
+    });
+    let seen = Seen::default();
+    let takes = Duration::from_secs(10);
+    let slow = Pass { name: "Slow", min: 2, takes, seen: seen.clone(), ..Pass::default() };
+    let (line, _) = line(first).stage(slow).collect();
+    kit::run(line, 1000).await.expect("nothing fails");
+    assert_eq!(seen.batches(), [vec![0], vec![1, 2]]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -196,14 +196,8 @@ async fn a_blocked_budget_does_not_make_an_empty_batch_spin() {
     let count = stage("Count", |input, output| async move {
         let mut batches = input.batches(500);
         let mut held = batches.next().await.expect("the first unit");
-        let end = {
-            let mut next = pin!(batches.next());
-            let counting = std::future::poll_fn(|cx| {
-                counted.fetch_add(1, Ordering::SeqCst);
-                next.as_mut().poll(cx)
-            });
-            tokio::time::timeout(Duration::from_secs(30), counting).await
-        };
+        let next = kit::counted(&counted, batches.next());
+        let end = tokio::time::timeout(Duration::from_secs(30), next).await;
         assert!(end.is_err(), "there was nothing to take");
         held[0].release();
         output.put_all(held).await?;

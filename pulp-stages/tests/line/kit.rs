@@ -1,7 +1,11 @@
 //! The smallest content type, and a few stages to build lines of.
 
 use std::{
-    sync::{Arc, Mutex},
+    pin::pin,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -221,6 +225,16 @@ pub(crate) async fn run(line: Line<Number>, capacity: usize) -> Result<Profile, 
 pub(crate) async fn bounded<T>(future: impl Future<Output = T>) -> T {
     let limit = Duration::from_secs(60);
     tokio::time::timeout(limit, future).await.expect("it hangs: nothing happened for a minute")
+}
+
+/// Counts how often `future` is polled.
+pub(crate) async fn counted<T>(polls: &AtomicUsize, future: impl Future<Output = T>) -> T {
+    let mut future = pin!(future);
+    std::future::poll_fn(|cx| {
+        polls.fetch_add(1, Ordering::SeqCst);
+        future.as_mut().poll(cx)
+    })
+    .await
 }
 
 /// So many random cases; a failing one is printed, not saved.

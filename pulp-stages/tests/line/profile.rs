@@ -6,7 +6,7 @@ use pulp_stages::{Pipeline, Profile, StageProfile};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use crate::kit::{self, Pass, bounded, feed, line, numbers};
+use crate::kit::{self, Pass, bounded, feed, line, numbers, stage};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -59,6 +59,25 @@ async fn a_full_queue_blocks_who_puts_into_it() {
     assert_eq!(pairs.working, 8 * SECOND);
     assert_eq!(first.working, 8 * SECOND);
     assert!(profile.stages.iter().all(|stage| stage.max_depth <= 2), "{profile}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_no_longer_asks_does_not_wait() {
+    let first = feed(|output| async move {
+        sleep(10 * SECOND).await;
+        output.put_all(numbers(1)).await?;
+        Ok(())
+    });
+    let impatient = stage("Impatient", |input, _| async move {
+        let mut items = input.items();
+        tokio::time::timeout(SECOND, items.next()).await.expect_err("nothing is there yet");
+        sleep(5 * SECOND).await;
+        while items.next().await.is_some() {}
+        Ok(())
+    });
+    let profile = kit::run(line(first).stage(impatient).done(), 1).await.expect("nothing fails");
+    let impatient = &profile.stages[1];
+    assert_eq!((impatient.waiting, impatient.working), (5 * SECOND, 5 * SECOND));
 }
 
 #[tokio::test(start_paused = true)]
