@@ -1,4 +1,4 @@
-//! The test kit: upstreams that misbehave on request.
+//! The test kit: upstreams that misbehave on request, and a line for a single stage.
 //!
 //! Everything listens on `127.0.0.1` at a port the system chooses and stops when dropped. What a test
 //! asserts with is what really crossed the socket: a log of requests and a count of bytes sent.
@@ -22,12 +22,14 @@
 mod answer;
 mod body;
 mod fault;
+mod line;
 mod listener;
 mod proxy;
 mod tls;
 mod upstream;
 
 pub use fault::Fault;
+pub use line::run_stage;
 pub use proxy::ForwardProxy;
 pub use tls::{Authority, ClientIdentity};
 pub use upstream::{LoggedRequest, Upstream, ValidatorKind};
