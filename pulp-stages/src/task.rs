@@ -7,9 +7,10 @@
 use std::{future::Future, sync::Arc, time::Duration};
 
 use pulp_models::{
-    Db, DbError, TaskId,
+    Connection, Db, DbError, TaskId,
     lock::{LockError, RepositoryLock},
     progress::{self, ProgressReport},
+    publication,
     repository::{self, Repository},
     task::{self, NewTask, Owner, TaskState},
 };
@@ -139,7 +140,11 @@ async fn create(db: &Db, kind: TaskKind, repository: &Repository) -> Result<Task
         arguments: Some(json!({ "repository": repository.name })),
         owner: Some(Owner::this_process()),
     };
-    Ok(db.write(move |connection| task::create(connection, &new)).await?)
+    let create = move |connection: &mut Connection| {
+        task::fail_dead(connection)?;
+        task::create(connection, &new)
+    };
+    Ok(db.write(create).await?)
 }
 
 /// Waits for the lock; says so if that takes long.
@@ -177,8 +182,10 @@ async fn begin(
     id: TaskId,
     repository: &Repository,
 ) -> Result<Repository, TaskError> {
-    lock.fail_abandoned_tasks(Some(id)).await?;
     let repository = repository.id;
+    // What a holder that died left behind: nobody else may call it garbage.
+    lock.fail_abandoned_tasks(Some(id)).await?;
+    lock.write(move |connection| publication::delete_incomplete(connection, repository)).await?;
     let (started, repository) = db
         .write(move |connection| {
             let started = task::start(connection, id, &Owner::this_process())?;
