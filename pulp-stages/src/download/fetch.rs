@@ -57,7 +57,7 @@ impl<'a> Fetch<'a> {
                 return Err(last);
             }
             if position + 1 < urls.len() {
-                tracing::warn!(%url, error = %last, "Moving on to the next URL");
+                tracing::info!(%url, error = %last, "Moving on to the next URL");
             }
         }
         Err(last.after(made, urls.len()))
