@@ -1,6 +1,6 @@
 //! Flags and arguments that several commands share.
 
-use clap::{Arg, ArgAction, ArgMatches};
+use clap::{Arg, ArgAction, ArgMatches, value_parser};
 use pulp_models::remote::Policy;
 
 use crate::failure::{CommandResult, Failure};
@@ -46,4 +46,15 @@ pub(super) fn policy(matches: &ArgMatches) -> CommandResult<Option<Policy>> {
         .map(|text| text.parse::<Policy>())
         .transpose()
         .map_err(|error| Failure::usage(error.to_string()))
+}
+
+/// `--NAME` or `--NAME true|false`.
+pub(super) fn boolean(id: &'static str, help: &'static str) -> Arg {
+    Arg::new(id)
+        .long(id)
+        .value_name("BOOL")
+        .num_args(0..=1)
+        .default_missing_value("true")
+        .value_parser(value_parser!(bool))
+        .help(help)
 }

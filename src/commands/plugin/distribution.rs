@@ -5,7 +5,8 @@ use pulp_models::{
     PublicationId, VersionNumber,
     distribution::{self, BasePath, Distribution, NewDistribution, Target},
 };
-use pulp_stages::plugin::AnyPlugin;
+use pulp_stages::{plugin::AnyPlugin, serve::DistributionSettings};
+use serde::Deserialize as _;
 use serde_json::{Value, json};
 
 use crate::{
@@ -47,6 +48,11 @@ pub(super) fn describe() -> Command {
                     .value_parser(value_parser!(PublicationId))
                     .help("Serve this publication for good"),
             )
+            .arg(flags::boolean(
+                "checkpoint",
+                "Serve checkpoints by their time instead of the latest",
+            ))
+            .arg(flags::boolean("hidden", "Leave it out of the list at /pulp/content/"))
             .group(ArgGroup::new("target").args(["repository", "publication"]))
     };
     Command::new("distribution")
@@ -117,6 +123,18 @@ async fn target(
     }))
 }
 
+/// The stored settings with what the flags say laid over them.
+fn settings(matches: &ArgMatches, stored: &Value) -> CommandResult<Value> {
+    let mut settings = DistributionSettings::deserialize(stored).unwrap_or_default();
+    if let Some(checkpoint) = matches.get_one::<bool>("checkpoint") {
+        settings.checkpoint = *checkpoint;
+    }
+    if let Some(hidden) = matches.get_one::<bool>("hidden") {
+        settings.hidden = *hidden;
+    }
+    Ok(serde_json::to_value(settings).map_err(anyhow::Error::new)?)
+}
+
 async fn create(session: &Session, plugin: &dyn AnyPlugin, matches: &ArgMatches) -> CommandResult {
     let installation = session.installation().await?;
     let name = flags::text(matches, "name")?.to_owned();
@@ -129,7 +147,7 @@ async fn create(session: &Session, plugin: &dyn AnyPlugin, matches: &ArgMatches)
         name,
         plugin: plugin.name().to_owned(),
         target: target(session, plugin, matches).await?.unwrap_or_default(),
-        options: json!({}),
+        options: settings(matches, &json!({}))?,
     };
     let row =
         installation.db.write(move |connection| distribution::create(connection, &new)).await?;
@@ -153,6 +171,7 @@ async fn update(session: &Session, plugin: &dyn AnyPlugin, matches: &ArgMatches)
     if let Some(target) = target(session, plugin, matches).await? {
         row.target = target;
     }
+    row.options = settings(matches, &row.options)?;
     let row = installation
         .db
         .write(move |connection| {
@@ -200,5 +219,6 @@ fn shown(row: &Distribution) -> Value {
         "repository": repository,
         "version": version,
         "publication": publication,
+        "settings": row.options,
     })
 }

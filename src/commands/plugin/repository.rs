@@ -34,8 +34,8 @@ pub(super) fn describe(plugin: &dyn AnyPlugin) -> Command {
                     .value_parser(value_parser!(u32).range(1..))
                     .help("Keep the newest N versions [default: all]"),
             )
-            .arg(boolean("autopublish", "Publish every new version [default: false]"))
-            .arg(boolean("mirror", "Whether `sync` removes what upstream no longer has"));
+            .arg(flags::boolean("autopublish", "Publish every new version [default: false]"))
+            .arg(flags::boolean("mirror", "Whether `sync` removes what upstream no longer has"));
         let command = plugin.augment(OptionKind::Repository, command);
         plugin.augment(OptionKind::Publication, command)
     };
@@ -69,24 +69,13 @@ pub(super) fn describe(plugin: &dyn AnyPlugin) -> Command {
                             .value_name("NAME")
                             .help("Another remote than the repository's"),
                     )
-                    .arg(boolean("mirror", "Remove what upstream no longer has")),
+                    .arg(flags::boolean("mirror", "Remove what upstream no longer has")),
             ),
             Command::new("reclaim")
                 .about("Give up stored files that can be fetched again; they stay servable")
                 .arg(flags::name("Its name")),
             super::version::describe(),
         ])
-}
-
-/// `--NAME` or `--NAME true|false`.
-fn boolean(id: &'static str, help: &'static str) -> Arg {
-    Arg::new(id)
-        .long(id)
-        .value_name("BOOL")
-        .num_args(0..=1)
-        .default_missing_value("true")
-        .value_parser(value_parser!(bool))
-        .help(help)
 }
 
 pub(super) async fn run(
