@@ -67,6 +67,12 @@ impl Installation {
         Self { program: program.to_owned(), home: home.to_owned(), schema: None, _folder: None }
     }
 
+    /// A second one of the same program, with nothing in common.
+    pub(crate) fn another(&self) -> Result<Self> {
+        let backend = if self.schema.is_some() { Backend::Postgres } else { Backend::Sqlite };
+        Self::new(&self.program, backend)
+    }
+
     pub(crate) fn home(&self) -> &Path {
         &self.home
     }

@@ -33,6 +33,7 @@ pub(super) fn cases() -> Vec<Case> {
         case("conformance: wrong digests are refused everywhere", push::corrupt),
         case("conformance: blobs are served in ranges", ranges),
         case("conformance: manifests of every kind go in and come out", push::manifests),
+        case("what was pushed is mirrored, every kind of manifest by both digests", push::mirrored),
         case("conformance: tags are listed in pages", tags),
         case("conformance: referrers are found and filtered", referrers),
         case("conformance: content is deleted", deletion),

@@ -121,61 +121,71 @@ pub(super) fn corrupt(lab: &Lab) -> Result<()> {
     lab.pulp.has_no_temporary_files()
 }
 
-pub(super) fn manifests(lab: &Lab) -> Result<()> {
-    let registry = Registry::start(lab)?;
-    let config = br#"{"architecture":"amd64","os":"linux"}"#;
+const IMAGE_CONFIG: &[u8] = br#"{"architecture":"amd64","os":"linux"}"#;
+
+/// A manifest: its tag, its type, its bytes.
+type Set = (String, &'static str, String);
+
+/// One manifest of every kind, children before their indexes; digests by one algorithm.
+fn sets(algorithm: &str) -> Vec<Set> {
+    let image = json!({
+        "schemaVersion": 2,
+        "mediaType": IMAGE,
+        "config": descriptor(CONFIG, IMAGE_CONFIG, algorithm),
+        "layers": [descriptor(LAYER, b"layer", algorithm)],
+    });
+    let with = |changes: &[(&str, Value)]| {
+        let mut changed = image.clone();
+        for (field, value) in changes {
+            changed[*field] = value.clone();
+        }
+        changed.to_string()
+    };
+    let index = |children: &[&str]| {
+        let children: Vec<_> = children
+            .iter()
+            .map(|child| {
+                let kind = if child.contains("\"manifests\"") { INDEX } else { IMAGE };
+                descriptor(kind, child.as_bytes(), algorithm)
+            })
+            .collect();
+        json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": children}).to_string()
+    };
+    let plain = image.to_string();
+    let inner = index(&[&plain]);
+    let nested = index(&[&inner, &plain]);
+    let subject = descriptor(IMAGE, b"there is no such subject", algorithm);
+    let foreign = "application/vnd.oci.image.layer.nondistributable.v1.tar";
+    let mut layer_with_data = descriptor(LAYER, b"{}", algorithm);
+    layer_with_data["data"] = "e30=".into();
+    let padding = "x".repeat(3_900_000);
+    let empty_config = descriptor(EMPTY, b"{}", algorithm);
+    let sets = [
+        ("large", IMAGE, with(&[("annotations", json!({"padding": padding}))])),
+        ("custom", IMAGE, with(&[("x-custom", json!({"a": [1, 2]}))])),
+        ("no-layers", IMAGE, with(&[("layers", json!([]))])),
+        ("data", IMAGE, with(&[("layers", json!([layer_with_data]))])),
+        ("foreign", IMAGE, with(&[("layers", json!([descriptor(foreign, b"f", algorithm)]))])),
+        ("subject", IMAGE, with(&[("subject", subject)])),
+        ("artifact", IMAGE, with(&[("config", empty_config), ("artifactType", json!("a/b"))])),
+        ("image", IMAGE, plain),
+        ("index", INDEX, inner),
+        ("nested", INDEX, nested),
+        ("empty-index", INDEX, index(&[])),
+    ];
+    sets.into_iter().map(|(tag, kind, body)| (format!("{tag}-{algorithm}"), kind, body)).collect()
+}
+
+/// Pushes every set by digest, then by tag, and looks at what comes out.
+fn push_sets(registry: &Registry) -> Result<Vec<Set>> {
+    let mut pushed = Vec::new();
     for algorithm in ALGORITHMS {
-        for bytes in [&config[..], b"layer", b"{}"] {
+        for bytes in [IMAGE_CONFIG, b"layer", b"{}"] {
             registry.push_blob(bytes, algorithm)?;
         }
-        let image = json!({
-            "schemaVersion": 2,
-            "mediaType": IMAGE,
-            "config": descriptor(CONFIG, config, algorithm),
-            "layers": [descriptor(LAYER, b"layer", algorithm)],
-        });
-        let with = |changes: &[(&str, Value)]| {
-            let mut changed = image.clone();
-            for (field, value) in changes {
-                changed[*field] = value.clone();
-            }
-            changed.to_string()
-        };
-        let subject = descriptor(IMAGE, b"there is no such subject", algorithm);
-        let foreign = "application/vnd.oci.image.layer.nondistributable.v1.tar";
-        let mut layer_with_data = descriptor(LAYER, b"{}", algorithm);
-        layer_with_data["data"] = "e30=".into();
-        let padding = "x".repeat(3_900_000);
-        let index = |children: &[&str]| {
-            let children: Vec<_> = children
-                .iter()
-                .map(|child| {
-                    let kind = if child.contains("\"manifests\"") { INDEX } else { IMAGE };
-                    descriptor(kind, child.as_bytes(), algorithm)
-                })
-                .collect();
-            json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": children}).to_string()
-        };
-        let plain = image.to_string();
-        let inner = index(&[&plain]);
-        let empty_config = descriptor(EMPTY, b"{}", algorithm);
-        let sets = [
-            ("image", IMAGE, plain.clone()),
-            ("large", IMAGE, with(&[("annotations", json!({"padding": padding}))])),
-            ("custom", IMAGE, with(&[("x-custom", json!({"a": [1, 2]}))])),
-            ("no-layers", IMAGE, with(&[("layers", json!([]))])),
-            ("data", IMAGE, with(&[("layers", json!([layer_with_data]))])),
-            ("foreign", IMAGE, with(&[("layers", json!([descriptor(foreign, b"f", algorithm)]))])),
-            ("subject", IMAGE, with(&[("subject", subject)])),
-            ("artifact", IMAGE, with(&[("config", empty_config), ("artifactType", json!("a/b"))])),
-            ("index", INDEX, inner.clone()),
-            ("nested", INDEX, index(&[&inner, &plain])),
-            ("empty-index", INDEX, index(&[])),
-        ];
-        for (tag, kind, body) in &sets {
-            let digest = digest_of(algorithm, body.as_bytes());
-            for reference in [&digest, *tag] {
-                let reply = registry.push_manifest(reference, kind, body);
+        for (tag, kind, body) in sets(algorithm) {
+            for reference in [&digest_of(algorithm, body.as_bytes()), &tag] {
+                let reply = registry.push_manifest(reference, kind, &body);
                 let reply = reply.with_context(|| format!("Pushing `{tag}` as {reference}"))?;
                 ensure!(location(&reply)?.contains("/manifests/"), "Location of `{tag}`");
                 let path = registry.path(&format!("manifests/{reference}"));
@@ -183,13 +193,45 @@ pub(super) fn manifests(lab: &Lab) -> Result<()> {
                 let got = client::get(registry.address(), &path)?;
                 ensure!(got.header("content-type") == Some(kind), "Type of `{tag}`");
             }
+            pushed.push((tag, kind, body));
         }
     }
+    Ok(pushed)
+}
+
+pub(super) fn manifests(lab: &Lab) -> Result<()> {
+    let registry = Registry::start(lab)?;
+    push_sets(&registry)?;
     let sparse = json!({
         "schemaVersion": 2, "mediaType": INDEX,
         "manifests": [descriptor(IMAGE, b"not pushed", "sha256")],
     });
     let reply = registry.put_manifest("sparse", INDEX, &sparse.to_string())?;
     ensure!(error_code(&reply)? == "MANIFEST_BLOB_UNKNOWN", "An index without its children");
+    registry.serving.stop()
+}
+
+/// Everything that was pushed, mirrored by another installation at once and on demand.
+pub(super) fn mirrored(lab: &Lab) -> Result<()> {
+    let registry = Registry::start(lab)?;
+    let pushed = push_sets(&registry)?;
+    let url = format!("http://{}", registry.address());
+    for policy in ["immediate", "on_demand"] {
+        let other = lab.pulp.another()?;
+        let arguments = ["mirror", "container", &url, "--upstream-name", NAME, "--name", NAME];
+        other.run(&[&arguments[..], &["--policy", policy]].concat())?;
+        let copy = Registry { serving: other.serve()?, name: NAME };
+        for (tag, _, body) in &pushed {
+            copy.has(&copy.path(&format!("manifests/{tag}")), body.as_bytes())?;
+        }
+        for algorithm in ALGORITHMS {
+            for bytes in [IMAGE_CONFIG, b"layer", b"{}"] {
+                let digest = digest_of(algorithm, bytes);
+                copy.has(&copy.path(&format!("blobs/{digest}")), bytes)?;
+            }
+        }
+        copy.serving.stop()?;
+        other.has_no_temporary_files()?;
+    }
     registry.serving.stop()
 }
