@@ -116,11 +116,11 @@ impl Stage<FileUnit> for ReadList {
             output.put(list).await?;
         }
         loop {
-            let (stage, chunk) = tokio::task::spawn_blocking(move || {
+            let work = output.scope().spawn_blocking(move || {
                 let chunk = self.entries.by_ref().take(CHUNK).collect::<Result<Vec<_>, _>>();
                 (self, chunk)
-            })
-            .await?;
+            });
+            let (stage, chunk) = work.await?;
             self = stage;
             let chunk = chunk.map_err(|error| StageError::from(error).url(&self.url))?;
             if chunk.is_empty() {
