@@ -74,7 +74,7 @@ impl RegistryRoutes {
         body: Body,
     ) -> Result<Response, RegistryError> {
         self.writable(&name).await?;
-        let session = self.uploads.get(&name, id).await?;
+        let session = self.uploads.get(&name, id)?;
         let mut upload = session.lock().await;
         let received = take(&mut upload, asked.headers, &name, id, body).await?;
         Ok(progress(StatusCode::ACCEPTED, &name, id, received))
@@ -93,7 +93,7 @@ impl RegistryRoutes {
             RegistryError::new(ErrorCode::DigestInvalid, "The parameter `digest` is missing")
         })?;
         let digest = parse_digest(&digest)?;
-        let session = self.uploads.get(&name, id).await?;
+        let session = self.uploads.get(&name, id)?;
         let mut upload = session.lock().await;
         take(&mut upload, asked.headers, &name, id, body).await?;
         let verifier = upload.verifier.take().ok_or_else(|| uploads::unknown(id))?;
@@ -111,7 +111,7 @@ impl RegistryRoutes {
         id: &str,
     ) -> Result<Response, RegistryError> {
         self.writable(&name).await?;
-        let session = self.uploads.get(&name, id).await?;
+        let session = self.uploads.get(&name, id)?;
         let received = session.lock().await.verifier.as_ref().map(Verifier::received);
         let received = received.ok_or_else(|| uploads::unknown(id))?;
         Ok(progress(StatusCode::NO_CONTENT, &name, id, received))
@@ -124,7 +124,7 @@ impl RegistryRoutes {
         id: &str,
     ) -> Result<Response, RegistryError> {
         self.writable(&name).await?;
-        self.uploads.get(&name, id).await?;
+        self.uploads.get(&name, id)?;
         self.uploads.end(id);
         Ok(StatusCode::NO_CONTENT.into_response())
     }

@@ -30,7 +30,6 @@ const PENDING: Duration = Duration::from_secs(24 * 3600);
 
 /// One upload.
 pub(super) struct Upload {
-    pub(super) name: RepositoryName,
     /// `None` once it failed or was finished: the session is of no more use.
     pub(super) verifier: Option<Verifier>,
 }
@@ -42,7 +41,14 @@ pub(super) type Session = Arc<tokio::sync::Mutex<Upload>>;
 /// All sessions.
 #[derive(Default)]
 pub(super) struct Uploads {
-    open: Mutex<HashMap<String, (Instant, Session)>>,
+    open: Mutex<HashMap<String, Entry>>,
+}
+
+/// A session, and what can be told of it without waiting for whoever works on it.
+struct Entry {
+    name: RepositoryName,
+    touched: Instant,
+    session: Session,
 }
 
 impl Uploads {
@@ -54,32 +60,27 @@ impl Uploads {
     ) -> Result<String, RegistryError> {
         let mut open = self.lock();
         // A session that is being worked on is not idle, however long its request takes.
-        open.retain(|_, (touched, session)| {
-            touched.elapsed() < IDLE || Arc::strong_count(session) > 1
+        open.retain(|_, entry| {
+            entry.touched.elapsed() < IDLE || Arc::strong_count(&entry.session) > 1
         });
         if open.len() >= MOST {
             return Err(RegistryError::new(ErrorCode::TooManyRequests, "Too many uploads"));
         }
         // Which algorithm names the blob is only told at the end.
         let verifier = store.verifier(&Expected::default(), &[Algorithm::Sha512]);
-        let upload = Upload { name, verifier: Some(verifier) };
+        let session = Arc::new(tokio::sync::Mutex::new(Upload { verifier: Some(verifier) }));
         let id = Uuid::now_v7().simple().to_string();
-        open.insert(id.clone(), (Instant::now(), Arc::new(tokio::sync::Mutex::new(upload))));
+        open.insert(id.clone(), Entry { name, touched: Instant::now(), session });
         Ok(id)
     }
 
     /// The session, if it belongs to `name`.
-    pub(super) async fn get(
-        &self,
-        name: &RepositoryName,
-        id: &str,
-    ) -> Result<Session, RegistryError> {
-        let session = self.lock().get_mut(id).map(|(touched, session)| {
-            *touched = Instant::now();
-            Arc::clone(session)
-        });
-        let session = session.ok_or_else(|| unknown(id))?;
-        if session.lock().await.name == *name { Ok(session) } else { Err(unknown(id)) }
+    pub(super) fn get(&self, name: &RepositoryName, id: &str) -> Result<Session, RegistryError> {
+        let mut open = self.lock();
+        let entry = open.get_mut(id).filter(|entry| entry.name == *name);
+        let entry = entry.ok_or_else(|| unknown(id))?;
+        entry.touched = Instant::now();
+        Ok(Arc::clone(&entry.session))
     }
 
     /// Ends the session; its bytes are gone unless they were finished.
@@ -87,7 +88,7 @@ impl Uploads {
         self.lock().remove(id);
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, (Instant, Session)>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Entry>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
