@@ -45,6 +45,9 @@ pub struct ReleaseFile {
     /// Fingerprints of the keys whose signatures were good; empty if none was asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub signed_by: Vec<String>,
+    /// Whether packages were left out that its indices list: it cannot be published as it is.
+    #[serde(default)]
+    pub filtered: bool,
     /// The files by name.
     pub files: Vec<(String, Sha256)>,
 }
@@ -213,6 +216,7 @@ impl Content for DebContent {
                 let key = key.field(release.components.join(" "));
                 let key = key.field(release.architectures.join(" "));
                 let key = key.field(release.signed_by.join(" "));
+                let key = key.field([u8::from(release.filtered)]);
                 let add = |key: pulp_models::key::KeyBuilder, (name, sha256): &(String, Sha256)| {
                     key.field(name).field(sha256.0)
                 };

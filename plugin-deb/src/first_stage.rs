@@ -165,7 +165,7 @@ impl DebFirstStage {
         release.await?;
 
         let maker = self.unit_maker();
-        let has_packages = selection.indices.iter().any(|index| is_parsed(index.family));
+        let has_packages = selection.indices.iter().any(|index| is_mandatory(index.family));
         if !has_packages && !self.options.ignore_missing_package_indices {
             return Err(SyncError::plugin(format!(
                 "The release file of `{}` lists no packages of what was asked for",
@@ -177,17 +177,17 @@ impl DebFirstStage {
         let jobs: Vec<(Index, bool)> = selection
             .indices
             .iter()
-            .map(|index| (index.clone(), is_parsed(index.family) && !redundant(index)))
+            .map(|index| (index.clone(), is_read(index) && !redundant(index)))
             .collect();
         let missing = Mutex::new(Vec::new());
         let (at, maker, missing_) = (&distribution, &maker, &missing);
         stream::iter(jobs)
-            .map(|(index, is_parsed)| async move {
+            .map(|(index, is_read)| async move {
                 let fetched = self.indices.fetch(at, &index, by_hash).await?;
                 self.fetched.add(1);
                 let declared =
                     self.declare_index(at, index, fetched, by_hash, missing_, output).await?;
-                Ok::<_, StageError>(declared.filter(|_| is_parsed))
+                Ok::<_, StageError>(declared.filter(|_| is_read))
             })
             .buffer_unordered(FETCHES)
             .try_filter_map(|declared| std::future::ready(Ok(declared)))
@@ -202,6 +202,7 @@ impl DebFirstStage {
             url: self.url.clone(),
             remote: self.indices.remote.id,
             deferred: self.deferred,
+            filters: self.options.filters.clone(),
             warnings: self.warnings.clone(),
             seen: Arc::default(),
         }
@@ -222,6 +223,7 @@ impl DebFirstStage {
             architectures: selection.architectures.clone(),
             date: signed.release.date,
             signed_by: signed.signed_by,
+            filtered: !self.options.filters.is_empty(),
             files: files.map(|(name, file)| ((*name).to_owned(), file.sha256())).collect(),
         });
         let mut artifacts = Vec::new();
@@ -277,7 +279,7 @@ impl DebFirstStage {
         problems: &[String],
         missing: &Mutex<Vec<String>>,
     ) -> Result<(), StageError> {
-        let is_optional = !is_parsed(index.family)
+        let is_optional = !is_mandatory(index.family)
             || index.architecture.as_deref() == Some("all")
             || self.options.ignore_missing_package_indices;
         if !is_optional {
@@ -352,7 +354,10 @@ impl DebFirstStage {
         let (maker, units) = (maker.clone(), output.clone());
         let work = output.scope().spawn_blocking(move || -> Result<u64, StageError> {
             let (file, _) = store.open_artifact_blocking(&sha256)?;
-            Ok(maker.read(&source, file, &units)?)
+            match source.family {
+                Family::Installer => Ok(maker.read_installer(&source, file, &units)?),
+                _ => Ok(maker.read(&source, file, &units)?),
+            }
         });
         self.parsed.add(work.await??);
         Ok(())
@@ -379,9 +384,15 @@ impl Variant {
     }
 }
 
-/// Whether the family's stanzas become units.
-fn is_parsed(family: Family) -> bool {
+/// Whether a sync without files of this family would not be what was asked for.
+fn is_mandatory(family: Family) -> bool {
     matches!(family, Family::Packages | Family::InstallerPackages | Family::Sources)
+}
+
+/// Whether the file names further content. Of the installer's two lists only one does.
+fn is_read(index: &Index) -> bool {
+    is_mandatory(index.family)
+        || (index.family == Family::Installer && index.path.file_name() == "SHA256SUMS")
 }
 
 /// Whether `index` holds only packages of architecture `all` that other selected ones hold too,

@@ -33,6 +33,8 @@ pub mod package;
 
 pub mod source;
 
+pub mod query;
+
 pub mod content;
 
 pub mod units;

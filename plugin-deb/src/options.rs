@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     compression::Compression,
     openpgp::{Keyring, KeyringError},
+    query::Query,
     selection::{Family, OptionalFamily, Wanted},
 };
 
@@ -46,6 +47,10 @@ pub struct DebRemoteOptions {
     /// File with OpenPGP keys of which one must have signed the release file; may repeat
     #[arg(long = "keyring", value_name = "FILE", value_parser = StoredKeyring::read)]
     pub keyrings: Vec<StoredKeyring>,
+    /// Query that packages must match, e.g. `Section (net) | nginx (>= 1.22)`; of several, one.
+    /// Publications are structured then
+    #[arg(long = "filter", value_name = "QUERY")]
+    pub filters: Vec<Query>,
     /// Accept that upstream does not have all indices of packages and sources that it lists
     #[arg(long)]
     pub ignore_missing_package_indices: bool,
@@ -73,6 +78,7 @@ impl Default for DebRemoteOptions {
             ],
             languages: Vec::new(),
             keyrings: Vec::new(),
+            filters: Vec::new(),
             ignore_missing_package_indices: false,
             allow_downgrade: false,
             allow_expired: false,

@@ -33,10 +33,31 @@ pub(crate) async fn publish(
     context: &PublishContext<Deb>,
     writer: &mut PublicationWriter,
 ) -> Result<(), PublishError> {
-    match context.options.layout.unwrap_or(Layout::Verbatim) {
-        Layout::Verbatim => verbatim(context, writer).await,
-        Layout::Structured => structured(context, writer).await,
+    let filtered = filtered(context).await?;
+    match (context.options.layout, filtered) {
+        (Some(Layout::Verbatim), Some(distribution)) => Err(PublishError::plugin(format!(
+            "`{distribution}` cannot be published verbatim: its index lists packages that the \
+             filters left out"
+        ))
+        .with_hint("publish it structured")),
+        (Some(Layout::Structured), _) | (None, Some(_)) => structured(context, writer).await,
+        (Some(Layout::Verbatim) | None, None) => verbatim(context, writer).await,
     }
+}
+
+/// A distribution of the version that was mirrored through filters.
+async fn filtered(context: &PublishContext<Deb>) -> Result<Option<String>, PublishError> {
+    let mut contents = context.contents_of(content::RELEASE_FILE);
+    while let Some(page) = contents.next_page().await? {
+        for unit in page {
+            if let DebContent::ReleaseFile(release) = unit.content
+                && release.filtered
+            {
+                return Ok(Some(release.distribution));
+            }
+        }
+    }
+    Ok(None)
 }
 
 async fn verbatim(

@@ -7,19 +7,20 @@
 
 use std::{
     collections::HashMap,
-    io::Read,
+    io::{BufReader, Read},
     ops::ControlFlow,
     sync::{Arc, Mutex, PoisonError},
 };
 
-use pulp_models::{Key, RemoteId, RemoteUrl};
+use pulp_models::{Key, RemoteId, RemoteUrl, Sha256};
 use pulp_stages::{Content as _, DeclarativeArtifact, DeclarativeContent, Outbox, sync::Warnings};
 
 use crate::{
     compression::{Bound, Compression},
-    content::{DebContent, Package, SourcePackage},
+    content::{DebContent, InstallerFile, Package, SourcePackage},
     index_reader::{ReadError, read_stanzas},
     package::PackageFields,
+    query::Query,
     selection::Family,
     source::SourceFields,
     stanza::RawStanza,
@@ -27,6 +28,9 @@ use crate::{
 
 /// Units that go into the line together.
 const BATCH: usize = 256;
+
+/// The largest list of the installer's files in bytes; Debian's have 100 KB.
+const MAX_SUMS: u64 = 16 << 20;
 
 /// Where an index file stands and how it is to be read.
 #[derive(Debug, Clone)]
@@ -56,6 +60,8 @@ pub struct UnitMaker {
     pub remote: RemoteId,
     /// Whether the artifacts are left to the first request.
     pub deferred: bool,
+    /// Queries of which a package must match one, if there is any.
+    pub filters: Vec<Query>,
     /// Where stanzas that were left out are named.
     pub warnings: Warnings,
     /// The units made so far: their place in a version, and which unit it is. The packages of
@@ -88,6 +94,57 @@ impl UnitMaker {
         // A line that is over says so itself: nobody wants the rest.
         let _ = self.put(batch, output);
         Ok(count)
+    }
+
+    /// Reads a `SHA256SUMS` of the Debian installer, which names files below its own directory, and
+    /// puts them into the line. Gives the number of files.
+    pub fn read_installer(
+        &self,
+        source: &IndexSource,
+        reader: impl Read + Send,
+        output: &Outbox<DebContent>,
+    ) -> Result<u64, ReadError> {
+        let failed = |error| ReadError::Decompress { file: source.file.clone(), source: error };
+        let reader = BufReader::new(reader);
+        let mut text = Vec::new();
+        let mut decoder =
+            source.compression.decoder(reader, Bound::AtMost(MAX_SUMS)).map_err(failed)?;
+        decoder.read_to_end(&mut text).map_err(failed)?;
+        let directory = source.file.rsplit_once('/').map_or("", |(directory, _)| directory);
+        let mut batch = Vec::new();
+        for (number, line) in String::from_utf8_lossy(&text).lines().enumerate() {
+            match self.installer_file(directory, line) {
+                Ok(unit) => batch.push(unit),
+                Err(problem) => {
+                    let line = number + 1;
+                    self.warnings.add(format!("`{}`, line {line}: {problem}", source.file));
+                }
+            }
+        }
+        let count = batch.len() as u64;
+        // A line that is over says so itself: nobody wants the rest.
+        let _ = self.put(batch, output);
+        Ok(count)
+    }
+
+    fn installer_file(
+        &self,
+        directory: &str,
+        line: &str,
+    ) -> Result<DeclarativeContent<DebContent>, String> {
+        let (digest, path) = line.split_once([' ', '\t']).ok_or("it is not digest and path")?;
+        // A star stands before the names of files that were read in binary.
+        let path = path.trim_start().trim_start_matches('*');
+        let path = path.strip_prefix("./").unwrap_or(path);
+        let path = pulp_models::RelativePath::new(&format!("{directory}/{path}"))
+            .map_err(|error| error.to_string())?;
+        let sha256: Sha256 = digest
+            .parse()
+            .map_err(|error: pulp_models::digest::InvalidDigest| error.to_string())?;
+        let expected = pulp_models::Expected { size: None, digests: sha256.into() };
+        let artifact = self.artifact(path.clone(), expected)?;
+        let content = DebContent::InstallerFile(InstallerFile { path, sha256 });
+        Ok(DeclarativeContent::new(content, vec![artifact]))
     }
 
     /// Puts those of `units` into the line that were not seen before.
@@ -133,8 +190,12 @@ impl UnitMaker {
         stanza: &RawStanza,
     ) -> Result<Option<DeclarativeContent<DebContent>>, String> {
         let (distribution, component) = (&source.distribution, &source.component);
+        let view = stanza.view();
+        if !self.filters.is_empty() && !self.filters.iter().any(|query| query.matches(&view)) {
+            return Ok(None);
+        }
         if source.family == Family::Sources {
-            let fields = SourceFields::read(&stanza.view()).map_err(|error| error.to_string())?;
+            let fields = SourceFields::read(&view).map_err(|error| error.to_string())?;
             let package =
                 SourcePackage::new(&fields, stanza.bytes.clone(), distribution, component);
             let files = fields.files.into_iter();
@@ -144,7 +205,7 @@ impl UnitMaker {
             let content = DebContent::SourcePackage(package);
             return Ok(Some(DeclarativeContent::new(content, artifacts)));
         }
-        let fields = PackageFields::read(&stanza.view()).map_err(|error| error.to_string())?;
+        let fields = PackageFields::read(&view).map_err(|error| error.to_string())?;
         let is_wanted = source.architectures.is_empty()
             || fields.architecture == "all"
             || source.architectures.iter().any(|wanted| wanted == fields.architecture);

@@ -8,7 +8,7 @@ use plugin_deb::{
     openpgp::{KeyAlgorithm, SigningKey},
 };
 use pulp_models::{
-    RemoteSettings, Sha256, Timestamp, content_artifact, publication,
+    PublicationId, RemoteSettings, Sha256, Timestamp, content_artifact, publication,
     remote::{self, NewRemote, Policy},
     repository::{self, NewRepository, Repository},
     testing::TestDatabase,
@@ -18,7 +18,7 @@ use pulp_stages::{
     installation::Installation,
     plugin::AnyPlugin,
     progress::Silent,
-    publish::PublishRequest,
+    publish::{PublishError, PublishRequest, Published},
     repository_settings::RepositorySettings,
     sync::{SyncError, SyncRequest, SyncSummary},
     testing::Upstream,
@@ -159,6 +159,16 @@ impl Lab {
     /// Publishes the latest version; gives what the publication's own rows serve, as far as it is
     /// stored.
     pub(crate) async fn publish(&self, options: Value) -> BTreeMap<String, Vec<u8>> {
+        let published = self.try_publish(options).await.expect("published");
+        self.served(published.publication).await
+    }
+
+    /// The error of a publication that must fail.
+    pub(crate) async fn publish_fails(&self, options: Value) -> String {
+        report(&self.try_publish(options).await.expect_err("publishing must fail"))
+    }
+
+    async fn try_publish(&self, options: Value) -> Result<Published, PublishError> {
         let request = PublishRequest {
             repository: self.repository().await,
             version: None,
@@ -167,9 +177,10 @@ impl Lab {
             cancel: CancellationToken::new(),
             reporter: Arc::new(Silent),
         };
-        let published =
-            AnyPlugin::publish(&Deb, &self.installation, request).await.expect("published");
-        let id = published.publication;
+        AnyPlugin::publish(&Deb, &self.installation, request).await
+    }
+
+    async fn served(&self, id: PublicationId) -> BTreeMap<String, Vec<u8>> {
         let read = move |connection: &mut _| {
             let rows = publication::page(connection, id, "", None, 10_000)?;
             let mut stored = Vec::new();

@@ -111,4 +111,20 @@ both_databases! {
         assert!(!text("dists/stable/main/binary-amd64/Packages").contains("netcfg"));
         assert_eq!(text("dists/stable/main/binary-arm64/Packages"), "");
     }
+
+    async fn what_was_filtered_is_published_structured_only(db: TestDatabase) {
+        let lab = Lab::new(db).await;
+        let text = package(&lab.upstream, "hello", "1.0", "amd64")
+            + &package(&lab.upstream, "other", "1.0", "amd64");
+        Dist::stable().packages(&text).put(&lab.upstream, None);
+        lab.sync(How::with(&json!({ "filters": ["hel*, $Version (>= 1)"] }))).await.expect("synced");
+        assert_eq!(lab.packages().await, ["hello 1.0 amd64"]);
+        let files = lab.publish(json!({})).await;
+        let packages = String::from_utf8_lossy(&files["dists/stable/main/binary-amd64/Packages"]);
+        assert!(packages.contains("hello") && !packages.contains("other"));
+        let error = lab.publish_fails(json!({ "layout": "verbatim" })).await;
+        assert!(error.contains("`stable` cannot be published verbatim"), "{error}");
+        lab.sync(How::plain()).await.expect("synced");
+        assert_eq!(lab.packages().await.len(), 2, "without the filter all of it");
+    }
 }

@@ -147,4 +147,28 @@ both_databases! {
         let files = lab.publish(json!({})).await;
         assert_eq!(files.keys().filter(|path| path.contains("/by-hash/SHA256/")).count(), 2);
     }
+
+    async fn the_files_of_the_installer_are_mirrored_by_their_list(db: TestDatabase) {
+        let lab = Lab::new(db).await;
+        let directory = "main/installer-amd64/current/images";
+        let kernel = pulp_models::Sha256::of(b"kernel");
+        let sums = format!("{kernel}  ./netboot/linux\n{kernel}  ../../evil\nnonsense\n");
+        lab.upstream.put(&format!("dists/stable/{directory}/netboot/linux"), "kernel");
+        Dist::stable()
+            .packages(&package(&lab.upstream, "hello", "1.0", "amd64"))
+            .file(&format!("{directory}/SHA256SUMS"), &sums, &[Compression::Plain])
+            .file(&format!("{directory}/MD5SUMS"), "x", &[Compression::Plain])
+            .put(&lab.upstream, None);
+        let how = How::with(&json!({ "installer": true, "architectures": ["amd64"] }));
+        let summary = lab.sync(how.immediate()).await.expect("synced");
+        let list = format!("dists/stable/{directory}/SHA256SUMS");
+        let about = |line: u32| summary.warnings.iter().any(|text| {
+            text.contains(&list) && text.contains(&format!("line {line}:"))
+        });
+        assert!(about(2) && about(3), "{:?}", summary.warnings);
+        let paths = lab.paths().await;
+        assert_eq!(paths[&format!("dists/stable/{directory}/netboot/linux")], Some(kernel));
+        assert!(paths.contains_key(&list));
+        assert!(paths.contains_key(&format!("dists/stable/{directory}/MD5SUMS")));
+    }
 }
