@@ -1,3 +1,5 @@
+//! Opening, reading, writing and migrating, on both databases.
+
 use diesel::{RunQueryDsl as _, sql_query};
 
 use super::*;
