@@ -10,10 +10,10 @@ use std::{
     future::Future,
     pin::Pin,
     sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
 };
 
 use tokio::task::JoinHandle;
@@ -37,6 +37,9 @@ pub(crate) struct Run {
     failure: Mutex<Option<Failure>>,
     /// Which stages are on a thread right now: a bit for each of the first 64.
     running: AtomicU64,
+    /// Who wants to know when one before them leaves its thread, and whether anybody does.
+    watchers: Mutex<Vec<(usize, Waker)>>,
+    watched: AtomicBool,
 }
 
 struct Failure {
@@ -55,7 +58,13 @@ impl Run {
             tasks,
             failure: Mutex::new(None),
             running: AtomicU64::new(0),
+            watchers: Mutex::default(),
+            watched: AtomicBool::new(false),
         })
+    }
+
+    fn watchers(&self) -> MutexGuard<'_, Vec<(usize, Waker)>> {
+        self.watchers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn scope(self: &Arc<Self>, stage: &'static str, position: usize) -> Scope {
@@ -156,17 +165,41 @@ impl Scope {
     /// Polls a stage, visibly for those behind it.
     pub(crate) fn on_thread<T>(&self, poll: impl FnOnce() -> T) -> T {
         let bit = 1_u64.checked_shl(u32::try_from(self.position).unwrap_or(u32::MAX)).unwrap_or(0);
-        self.run.running.fetch_or(bit, Ordering::Relaxed);
+        self.run.running.fetch_or(bit, Ordering::SeqCst);
         let value = poll();
-        self.run.running.fetch_and(!bit, Ordering::Relaxed);
+        self.run.running.fetch_and(!bit, Ordering::SeqCst);
+        if self.run.watched.load(Ordering::SeqCst) {
+            self.wake_watchers();
+        }
         value
     }
 
+    /// Wakes those behind this stage that watch it.
+    fn wake_watchers(&self) {
+        let mut watchers = self.run.watchers();
+        let behind: Vec<_> =
+            watchers.extract_if(.., |(position, _)| *position > self.position).collect();
+        self.run.watched.store(!watchers.is_empty(), Ordering::SeqCst);
+        drop(watchers);
+        behind.into_iter().for_each(|(_, waker)| waker.wake());
+    }
+
     /// Whether a stage before this one is on a thread right now, so that units may come at once.
-    /// Only a hint.
     pub(crate) fn is_fed(&self) -> bool {
         let before = (1_u64 << self.position.min(63)) - 1;
-        self.run.running.load(Ordering::Relaxed) & before != 0
+        self.run.running.load(Ordering::SeqCst) & before != 0
+    }
+
+    /// Wakes once a stage before this one has been on a thread. Says whether the one that fed before, if it did, was
+    /// through too early for that.
+    pub(crate) fn wake_when_fed(&self, waker: &Waker, fed: bool) -> bool {
+        let mut watchers = self.run.watchers();
+        watchers.retain(|(position, _)| *position != self.position);
+        watchers.push((self.position, waker.clone()));
+        // First this, then another look: whoever leaves its thread does it the other way round.
+        self.run.watched.store(true, Ordering::SeqCst);
+        drop(watchers);
+        fed && !self.is_fed()
     }
 
     pub(crate) fn run(&self) -> &Run {

@@ -8,8 +8,9 @@
 //! A batch leaves before it is full if it is *urgent* (a unit in it is awaited, or holds a permit
 //! of a budget that somebody waits for) and *starved*: a whole turn of the scheduler, in which every
 //! stage that could run did, brought nothing new. While a stage further up is running on another
-//! thread, or a put waits for room, one turn proves nothing, and it takes [`PATIENCE`](take::PATIENCE). Without the
-//! second condition, awaiting many units at once would turn every batch into single units.
+//! thread, or a put waits for room, one turn proves nothing; then the consumer looks again when that
+//! stage has run, for at most [`PATIENCE`](take::PATIENCE). Without the second condition, awaiting
+//! many units at once would turn every batch into single units.
 //!
 //! Locks: this one before a unit's ([`resolution`](crate::resolution)) and before a budget's. No
 //! unit is dropped under it, since its `Drop` is the plugin's.

@@ -2,11 +2,14 @@
 
 use std::{
     collections::VecDeque,
+    future::Future,
+    pin::Pin,
     sync::{MutexGuard, atomic::Ordering},
     task::{Context, Poll, Waker},
+    time::Duration,
 };
 
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep, sleep};
 
 use super::{Coming, Parked, Queue, State};
 use crate::{budget::Budget, content::Content, declarative::DeclarativeContent, scope::Scope};
@@ -14,23 +17,34 @@ use crate::{budget::Budget, content::Content, declarative::DeclarativeContent, s
 /// A consumer that wants units one by one wakes producers after this many.
 const STEP: usize = 64;
 
-/// So many turns of the scheduler without a new unit are enough in any case. A turn takes about a
-/// microsecond when there is nothing else to do.
-pub(super) const PATIENCE: u32 = 64;
+/// An urgent batch waits no longer than this for the next unit, whatever is busy further up: that
+/// may be a stage which blocks its thread until this very batch is through.
+pub(super) const PATIENCE: Duration = Duration::from_millis(10);
+
+/// What a batch that is not full may hope for.
+#[derive(Clone, Copy, PartialEq)]
+enum Hope {
+    /// Nothing: it leaves.
+    None,
+    /// Something may come before the next turn of the scheduler.
+    NextTurn,
+    /// Something may come, and then the consumer will be woken.
+    Patient,
+}
 
 /// A batch that the consumer is collecting.
 pub(crate) struct Collecting<C: Content> {
     /// Units that had to leave the queue to make room, since it is smaller than a batch.
     pub(crate) units: Vec<DeclarativeContent<C>>,
-    /// How many units had ever come when the batch became urgent, or last when one came.
+    /// How many units had ever come when an urgent batch was last looked at.
     come: Option<u64>,
-    /// Turns of the scheduler since then.
-    turns: u32,
+    /// Ends the waiting for those that are busy.
+    patience: Option<Pin<Box<Sleep>>>,
 }
 
 impl<C: Content> Default for Collecting<C> {
     fn default() -> Self {
-        Self { units: Vec::new(), come: None, turns: 0 }
+        Self { units: Vec::new(), come: None, patience: None }
     }
 }
 
@@ -71,7 +85,7 @@ impl<C: Content> Queue<C> {
         &self,
         min: usize,
         collecting: &mut Collecting<C>,
-        cx: &Context<'_>,
+        cx: &mut Context<'_>,
     ) -> Poll<Option<Vec<DeclarativeContent<C>>>> {
         let mut state = self.lock();
         let total = collecting.units.len() + state.units.len();
@@ -81,11 +95,12 @@ impl<C: Content> Queue<C> {
         }
         if total < min.max(1) && !state.ended {
             let urgent = total > 0 && state.is_urgent();
-            if !(urgent && self.is_starved(&state, collecting)) {
-                return self.collect_on(state, min, urgent, collecting, cx);
+            let hope = if urgent { self.hope(&state, collecting, cx) } else { Hope::Patient };
+            if hope != Hope::None {
+                return self.collect_on(state, min, collecting, hope, cx);
             }
         }
-        (collecting.come, collecting.turns) = (None, 0);
+        (collecting.come, collecting.patience) = (None, None);
         let units = std::mem::take(&mut state.units);
         let batch = if collecting.units.is_empty() {
             Vec::from(units)
@@ -107,25 +122,31 @@ impl<C: Content> Queue<C> {
         Poll::Ready(Some(batch))
     }
 
-    /// Whether an urgent batch has no reason to hope for company any more.
-    fn is_starved(&self, state: &State<C>, collecting: &mut Collecting<C>) -> bool {
-        if collecting.come == Some(state.flow.put) {
-            collecting.turns += 1;
-        } else {
-            (collecting.come, collecting.turns) = (Some(state.flow.put), 0);
+    /// What company an urgent batch may hope for.
+    fn hope(&self, state: &State<C>, collecting: &mut Collecting<C>, cx: &mut Context<'_>) -> Hope {
+        if collecting.come != Some(state.flow.put) {
+            (collecting.come, collecting.patience) = (Some(state.flow.put), None);
+            return Hope::NextTurn;
         }
-        let busy = state.blocked > 0 || self.to.as_ref().is_some_and(Scope::is_fed);
-        collecting.turns >= if busy { PATIENCE } else { 1 }
+        let fed = self.to.as_ref().is_some_and(Scope::is_fed);
+        if !fed && state.blocked == 0 {
+            return Hope::None;
+        }
+        let patience = collecting.patience.get_or_insert_with(|| Box::pin(sleep(PATIENCE)));
+        if patience.as_mut().poll(cx).is_ready() {
+            return Hope::None;
+        }
+        let missed = self.to.as_ref().is_some_and(|to| to.wake_when_fed(cx.waker(), fed));
+        if missed { Hope::NextTurn } else { Hope::Patient }
     }
 
-    /// Waits for more units: for one turn of the scheduler if the batch is urgent, else for as long
-    /// as it takes.
+    /// Waits for more units, and makes room for them.
     fn collect_on(
         &self,
         mut state: MutexGuard<'_, State<C>>,
         min: usize,
-        urgent: bool,
         collecting: &mut Collecting<C>,
+        hope: Hope,
         cx: &Context<'_>,
     ) -> Poll<Option<Vec<DeclarativeContent<C>>>> {
         let mut producers = Vec::new();
@@ -139,7 +160,7 @@ impl<C: Content> Queue<C> {
         state.park(cx, wanted);
         drop(state);
         producers.into_iter().for_each(Waker::wake);
-        if urgent {
+        if hope == Hope::NextTurn {
             // Behind every task that can run now, the producers woken above among them.
             cx.waker().wake_by_ref();
         }

@@ -1,6 +1,7 @@
 //! When a batch leaves: full, at the end, when somebody awaits it.
 
 use std::{
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -163,6 +164,34 @@ async fn a_batch_that_was_flushed_does_not_make_the_next_one_small() {
     let (line, _) = line(first).stage(slow).collect();
     kit::run(line, 1000).await.expect("nothing fails");
     assert_eq!(seen.batches(), [vec![0], vec![1, 2]]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_put_that_nobody_polls_does_not_hold_up_a_flush() {
+    let first = feed(|output| async move {
+        let handle = output.put_awaitable(unit(0)).await?;
+        let mut stuck = pin!(output.put(unit(1)));
+        assert!(futures::poll!(&mut stuck).is_pending(), "there is room for one");
+        handle.await?;
+        stuck.await?;
+        Ok(())
+    });
+    let (line, seen) = line(first).collect_batches(500);
+    kit::run(line, 1).await.expect("nothing fails");
+    assert_eq!(seen.batches(), [[0], [1]]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nor_does_a_stage_that_blocks_its_thread_until_then() {
+    let first = feed(|output| async move {
+        let handle = output.put_awaitable(unit(0)).await?;
+        let runtime = tokio::runtime::Handle::current();
+        tokio::task::block_in_place(|| runtime.block_on(handle))?;
+        Ok(())
+    });
+    let (line, seen) = line(first).batches("A", 500).collect_batches(500);
+    kit::run(line, 1000).await.expect("nothing fails");
+    assert_eq!(seen.batches(), [[0]]);
 }
 
 #[tokio::test(start_paused = true)]
