@@ -6,6 +6,14 @@
 //!
 //! Which files a unit has is in [`crate::content_artifact`], which repositories it belongs to in
 //! [`crate::version`].
+//!
+//! # What a unit costs
+//! All 63,440 packages of Debian bookworm main/amd64, each with its stanza as `raw`, a small metadata
+//! document, a repository key, one content artifact and one remote artifact, looked up, written,
+//! staged and completed into a version in batches of 1,000 (2,000): 31 (28) µs of CPU per unit on
+//! SQLite, 2.0 (1.8) s in all; 60 (58) µs, 3.8 (3.7) s, on PostgreSQL 15, its server included.
+//! Measured on two busy cores, built without LTO, with `examples/schema_spike.rs`: its header has the
+//! command.
 
 use std::{
     borrow::Cow,
