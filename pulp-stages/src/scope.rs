@@ -181,7 +181,9 @@ impl Scope {
             watchers.extract_if(.., |(position, _)| *position > self.position).collect();
         self.run.watched.store(!watchers.is_empty(), Ordering::SeqCst);
         drop(watchers);
-        behind.into_iter().for_each(|(_, waker)| waker.wake());
+        for (_, waker) in behind {
+            waker.wake();
+        }
     }
 
     /// Whether a stage before this one is on a thread right now, so that units may come at once.
