@@ -3,6 +3,7 @@
 
 mod concurrency;
 mod conflicts;
+mod deletion;
 mod files;
 mod model;
 mod plans;
