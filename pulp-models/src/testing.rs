@@ -70,23 +70,29 @@ impl Deref for TestDatabase {
 
 impl Drop for TestDatabase {
     fn drop(&mut self) {
-        if let Scratch::Schema { admin, name } = &self.scratch
-            && !thread::panicking()
-        {
-            administer(admin, format!("DROP SCHEMA {name} CASCADE"));
+        if let Scratch::Schema { admin, name } = &self.scratch {
+            // Bounded, for a closure of the test may still be running.
+            let statements = format!("SET lock_timeout = '10s'; DROP SCHEMA {name} CASCADE");
+            let dropped = try_administer(admin, statements);
+            // A second panic would hide the test's own.
+            assert!(dropped.is_ok() || thread::panicking(), "Failed to drop schema `{name}`");
         }
     }
 }
 
-/// Runs `statement` on a connection and a thread of its own, since the caller may be async.
-fn administer(admin: &DatabaseUrl, statement: String) {
+fn administer(admin: &DatabaseUrl, statements: String) {
+    try_administer(admin, statements).expect("the test server can be administered");
+}
+
+/// Runs `statements` on a connection and a thread of its own, since the caller may be async.
+fn try_administer(admin: &DatabaseUrl, statements: String) -> thread::Result<()> {
     let url = admin.expose_postgres().expect("a postgres:// URL").clone();
     let work = thread::spawn(move || {
         let connector = PostgresConnector::new(&url).expect("a usable server URL");
         let mut connection = connector.connect().expect("the test server answers");
-        connection.batch_execute(&statement).expect("the test user may create and drop schemas");
+        connection.batch_execute(&statements).expect("the test user may create and drop schemas");
     });
-    work.join().expect("the test server can be administered");
+    work.join()
 }
 
 /// Declares tests that run on SQLite and on PostgreSQL.
