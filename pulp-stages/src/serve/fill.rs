@@ -130,7 +130,8 @@ impl Fills {
         (fill, progress)
     }
 
-    /// Ends all fills; what they received is dropped. Further ones end at once.
+    /// Ends all fills: what is verified is still stored, other bytes are dropped. Further ones end at
+    /// once.
     pub(super) async fn close(&self) {
         self.inner.cancel.cancel();
         self.inner.tasks.close();
@@ -179,12 +180,17 @@ impl Registered {
             () = self.nobody_reads(), if offer.is_streamed() => return,
             () = cancel.cancelled() => return,
         };
-        if let Err(error) = outcome {
-            tracing::warn!(
-                path = %self.key.relative_path, content = %self.key.content, %error,
-                "Failed to fetch what a client asked for"
-            );
-            self.fill.fail(error);
+        match outcome {
+            // Not given up when the server ends: the client that had to wait for these bytes has them.
+            Ok(Some(verified)) => self.keep(verified).await,
+            Ok(None) => {}
+            Err(error) => {
+                tracing::warn!(
+                    path = %self.key.relative_path, content = %self.key.content, %error,
+                    "Failed to fetch what a client asked for"
+                );
+                self.fill.fail(error);
+            }
         }
         self.settled = true;
     }
@@ -201,12 +207,12 @@ impl Registered {
         }
     }
 
-    /// Goes through the sources until one has the right bytes.
-    async fn fill(&self, offer: &Offer) -> Result<(), FillError> {
+    /// Goes through the sources until one has the right bytes; returns them if they are to be kept.
+    async fn fill(&self, offer: &Offer) -> Result<Option<Verified>, FillError> {
         let inner = &self.inner;
         if let Some(stored) = inner.sources.already_stored(&self.key, offer).await? {
             self.fill.progress.send_replace(Progress::Stored(stored));
-            return Ok(());
+            return Ok(None);
         }
         let mut failures = Vec::new();
         let mut attempt = 0;
@@ -216,7 +222,9 @@ impl Registered {
                 continue;
             }
             match self.fetch(source, offer, &mut attempt).await {
-                Ok(verified) => return self.keep(source, verified).await,
+                Ok(verified) => {
+                    return Ok((source.policy != Policy::Streamed).then_some(verified));
+                }
                 Err(DownloadError::Store(error)) => return Err(error.into()),
                 Err(error) => {
                     if error.is_mismatch() {
@@ -251,14 +259,10 @@ impl Registered {
 
     /// Stores the bytes and links them to the content. Readers have them all by now: a failure here
     /// only means that they are fetched again next time.
-    async fn keep(&self, source: &Source, verified: Verified) -> Result<(), FillError> {
-        if source.policy == Policy::Streamed {
-            return Ok(());
-        }
+    async fn keep(&self, verified: Verified) {
         let kept = self.inner.sources.keep(&self.key, verified).await;
         if let Err(error) = kept {
             tracing::error!(path = %self.key.relative_path, %error, "Failed to store what was fetched");
         }
-        Ok(())
     }
 }
