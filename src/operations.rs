@@ -79,9 +79,10 @@ pub(crate) async fn synchronize(
 pub(crate) fn describe_summary(summary: &SyncSummary) -> String {
     let seconds = summary.duration_ms as f64 / 1000.0;
     let transferred = format!(
-        "{} in {} requests, {seconds:.2} s",
+        "{} in {} request{}, {seconds:.2} s",
         bytes(summary.downloaded_bytes),
-        summary.requests
+        summary.requests,
+        if summary.requests == 1 { "" } else { "s" }
     );
     let counts = format!(
         "{} added, {} removed, {} present",

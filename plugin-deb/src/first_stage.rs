@@ -34,6 +34,10 @@ use crate::{
     upstream::{Distribution, ReleaseFetcher, SignedRelease, check_dates},
 };
 
+mod needs;
+
+use needs::{is_mandatory, is_read, is_repeated};
+
 /// Listed files of one distribution that are fetched at once (the remote's own limit counts too).
 const FETCHES: usize = 8;
 /// Indices of one distribution that are parsed at once.
@@ -382,25 +386,4 @@ impl Variant {
         let size = fetched.artifact.size().unwrap_or_default();
         Self { compression: fetched.compression, size }
     }
-}
-
-/// Whether a sync without files of this family would not be what was asked for.
-fn is_mandatory(family: Family) -> bool {
-    matches!(family, Family::Packages | Family::InstallerPackages | Family::Sources)
-}
-
-/// Whether the file names further content. Of the installer's two lists only one does.
-fn is_read(index: &Index) -> bool {
-    is_mandatory(index.family)
-        || (index.family == Family::Installer && index.path.file_name() == "SHA256SUMS")
-}
-
-/// Whether `index` holds only packages of architecture `all` that other selected ones hold too,
-/// given that the release file says so in general.
-fn is_repeated(index: &Index, all: &[Index]) -> bool {
-    index.architecture.as_deref() == Some("all")
-        && all.iter().any(|other| {
-            (other.family, &other.component) == (index.family, &index.component)
-                && other.architecture != index.architecture
-        })
 }

@@ -13,7 +13,10 @@ use crate::{report::Report, run};
 const LONGEST: usize = 400;
 
 /// Longer files, each with its reason. A file that is short again must leave the list.
-const LONGER: &[(&str, &str)] = &[];
+const LONGER: &[(&str, &str)] = &[(
+    "pulp-models/src/db/dialect/inserts.rs",
+    "one bulk insert per table, each in the words of both databases: apart they would hide from each other",
+)];
 
 /// Endings of text files that are read.
 const TEXT: &[&str] = &["rs", "toml", "md", "sql", "yaml", "yml", "sh", "json", "snap"];

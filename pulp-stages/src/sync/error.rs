@@ -99,7 +99,11 @@ impl SyncError {
     pub fn is_upstream(&self) -> bool {
         match self {
             Self::Download(_) | Self::Upstream { .. } => true,
-            Self::Stage(error) => download_error(error).is_some(),
+            // A stage names the document at hand when that cannot be used.
+            Self::Stage(error) => {
+                matches!(**error, PipelineError::Stage { url: Some(_), .. })
+                    || download_error(error).is_some()
+            }
             _ => false,
         }
     }
