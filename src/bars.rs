@@ -1,9 +1,9 @@
-//! Progress on a terminal: one bar or counter per report, redrawn in place.
+//! Progress: bars redrawn in place on a terminal, a plain line now and then elsewhere.
 
 use std::{
     collections::HashMap,
     sync::{Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
@@ -11,10 +11,15 @@ use pulp_stages::progress::{ProgressFigures, Reporter};
 
 use crate::printer::Printer;
 
-/// Draws bars on a terminal; elsewhere it only passes warnings on.
+/// How often a line tells of progress where there is no terminal.
+const LINE_EVERY: Duration = Duration::from_secs(10);
+
+/// Draws bars on a terminal; elsewhere it writes lines.
 pub(crate) struct Bars {
     printer: Printer,
     drawn: Option<Drawn>,
+    /// When the last line was written, or this began.
+    last_line: Mutex<Instant>,
 }
 
 struct Drawn {
@@ -27,13 +32,26 @@ impl Bars {
         let drawn = printer
             .draws_bars()
             .then(|| Drawn { all: MultiProgress::new(), by_code: Mutex::default() });
-        Self { printer, drawn }
+        Self { printer, drawn, last_line: Mutex::new(Instant::now()) }
+    }
+
+    fn lines(&self, reports: &[ProgressFigures]) {
+        let mut last = self.last_line.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.elapsed() < LINE_EVERY {
+            return;
+        }
+        *last = Instant::now();
+        let figures = reports.iter().map(|report| match report.total {
+            Some(total) => format!("{} {}/{total}", report.message, report.done),
+            None => format!("{} {}", report.message, report.done),
+        });
+        self.printer.note(figures.collect::<Vec<_>>().join(", "));
     }
 }
 
 impl Reporter for Bars {
     fn progress(&self, reports: &[ProgressFigures]) {
-        let Some(drawn) = &self.drawn else { return };
+        let Some(drawn) = &self.drawn else { return self.lines(reports) };
         let mut bars = drawn.by_code.lock().unwrap_or_else(PoisonError::into_inner);
         for report in reports {
             let bar = bars.entry(report.code).or_insert_with(|| drawn.all.add(new_bar(report)));
