@@ -172,11 +172,19 @@ pub enum Problem {
     Xml(#[from] quick_xml::Error),
 }
 
-/// Shortens upstream's text for a message.
+/// Shortens upstream's text for a message and escapes what could command a terminal.
 pub(crate) fn shown(text: &str) -> String {
     const LONGEST: usize = 120;
-    match text.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
+    let mut shown = String::new();
+    for c in text.chars().take(LONGEST) {
+        if c.is_control() {
+            shown.extend(c.escape_default());
+        } else {
+            shown.push(c);
+        }
     }
+    if text.chars().nth(LONGEST).is_some() {
+        shown.push('…');
+    }
+    shown
 }

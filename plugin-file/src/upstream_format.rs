@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     checksums::{self, Checksums},
     distinct::Distinct,
-    entry::{Entry, ParseError},
+    entry::{Entry, ParseError, shown},
     lines::LONGEST_LINE,
     manifest::{self, MANIFEST_NAME, Manifest},
     metalink::Metalink,
@@ -61,7 +61,7 @@ impl UpstreamFormat {
         name.and_then(Self::of_name).or_else(|| Self::of_beginning(beginning)).ok_or_else(|| {
             let line = String::from_utf8_lossy(beginning);
             let line = line.trim_start().lines().next().unwrap_or_default();
-            UnknownFormat { url: url.clone(), beginning: line.chars().take(80).collect() }
+            UnknownFormat { url: url.clone(), beginning: shown(line) }
         })
     }
 
@@ -214,5 +214,12 @@ mod tests {
             assert_eq!(entry.expected.digests.sha256(), SHA256.parse().ok());
             assert_eq!(entry.urls, [testing::url("http://host/dir/a")]);
         }
+    }
+
+    #[test]
+    fn what_is_no_list_is_shown_without_its_control_characters() {
+        let url = testing::url("http://host/unknown");
+        let error = UpstreamFormat::detect(&url, b"\x1b[31mred\n").expect_err("no list");
+        assert!(error.to_string().ends_with("begins with `\\u{1b}[31mred`"), "{error}");
     }
 }
