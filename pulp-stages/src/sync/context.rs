@@ -119,10 +119,13 @@ impl Warnings {
         Self { reporter, kept: Arc::default() }
     }
 
-    /// Adds one.
+    /// Adds one; the same text twice is once.
     pub fn add(&self, message: impl Into<String>) {
         let message = message.into();
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.messages.contains(&message) {
+            return;
+        }
         if kept.messages.len() < Self::LIMIT {
             self.reporter.warning(&message);
             kept.messages.push(message);

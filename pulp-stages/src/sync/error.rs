@@ -26,6 +26,8 @@ pub enum SyncError {
         url: Box<RemoteUrl>,
         /// What is wrong with it.
         source: BoxError,
+        /// What the user can do about it.
+        hint: Option<String>,
     },
     /// A stage of the line failed.
     #[error(transparent)]
@@ -66,7 +68,7 @@ pub enum SyncError {
 impl SyncError {
     /// A document of upstream's that cannot be used.
     pub fn upstream(url: &RemoteUrl, source: impl Into<BoxError>) -> Self {
-        Self::Upstream { url: Box::new(url.clone()), source: source.into() }
+        Self::Upstream { url: Box::new(url.clone()), source: source.into(), hint: None }
     }
 
     /// A failure that only the plugin understands.
@@ -74,10 +76,11 @@ impl SyncError {
         Self::Plugin { message: message.into(), hint: None, source: None }
     }
 
-    /// Adds advice to a plugin's failure; others know their own.
+    /// Adds advice to a plugin's failure, or to a document that cannot be used; others know their
+    /// own.
     #[must_use]
     pub fn with_hint(mut self, advice: impl Into<String>) -> Self {
-        if let Self::Plugin { hint, .. } = &mut self {
+        if let Self::Plugin { hint, .. } | Self::Upstream { hint, .. } = &mut self {
             *hint = Some(advice.into());
         }
         self
@@ -87,10 +90,13 @@ impl SyncError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Download(error) => error.hint().map(Into::into),
-            Self::Stage(error) => download_error(error)?.hint().map(Into::into),
+            Self::Stage(error) => match cause_of::<Self>(error) {
+                Some(error) => error.hint(),
+                None => cause_of::<DownloadError>(error)?.hint().map(Into::into),
+            },
             Self::Database(error) => error.hint().map(Into::into),
             Self::Task(error) => error.hint(),
-            Self::Plugin { hint, .. } => hint.clone(),
+            Self::Plugin { hint, .. } | Self::Upstream { hint, .. } => hint.clone(),
             _ => None,
         }
     }
@@ -102,7 +108,8 @@ impl SyncError {
             // A stage names the document at hand when that cannot be used.
             Self::Stage(error) => {
                 matches!(**error, PipelineError::Stage { url: Some(_), .. })
-                    || download_error(error).is_some()
+                    || cause_of::<DownloadError>(error).is_some()
+                    || cause_of::<Self>(error).is_some_and(Self::is_upstream)
             }
             _ => false,
         }
@@ -118,14 +125,35 @@ impl From<PipelineError> for SyncError {
     }
 }
 
-/// The failed download behind a failed stage, if there is one.
-fn download_error(error: &PipelineError) -> Option<&DownloadError> {
+/// The first error of this type behind a failed stage, if there is one.
+fn cause_of<E: std::error::Error + 'static>(error: &PipelineError) -> Option<&E> {
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {
-        if let Some(error) = error.downcast_ref::<DownloadError>() {
+        if let Some(error) = error.downcast_ref::<E>() {
             return Some(error);
         }
         cause = error.source();
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stage::StageError;
+
+    #[test]
+    fn a_stage_that_fails_with_a_failure_of_a_sync_keeps_its_blame_and_its_advice() {
+        let url: RemoteUrl = "http://example.org/Packages".parse().expect("a URL");
+        let missing = || SyncError::upstream(&url, "It is missing").with_hint("try again");
+        for (inner, is_upstream) in
+            [(missing(), true), (SyncError::plugin("x").with_hint("try again"), false)]
+        {
+            let error = SyncError::from(StageError::from(inner).in_stage("Reader"));
+            assert_eq!(
+                (error.is_upstream(), error.hint().as_deref()),
+                (is_upstream, Some("try again"))
+            );
+        }
+    }
 }
