@@ -142,6 +142,13 @@ pub(crate) const RELEASE_FILE: &str = "deb.release_file";
 pub(crate) const INDEX_FILE: &str = "deb.index_file";
 const INSTALLER_FILE: &str = "deb.installer_file";
 
+impl ReleaseFile {
+    /// The digest of the file `name`: `InRelease`, `Release` or `Release.gpg`.
+    pub fn digest(&self, name: &str) -> Option<Sha256> {
+        self.files.iter().find_map(|(known, digest)| (known == name).then_some(*digest))
+    }
+}
+
 impl Package {
     /// The package of a stanza that stands in an index of `component` of `distribution`.
     pub fn new(

@@ -1,22 +1,20 @@
 //! The first stage of an apt sync: from release files over index files to packages.
 //!
 //! [`prepare`] fetches and verifies the release files, which name upstream's state and decide
-//! whether anything else happens. The stage then declares each release file and the index files
-//! that it lists, awaits their resolution ([`crate::index_fetch`] has got the bytes, the line
-//! stores them), and reads the packages out of the stored indices ([`crate::units`]). All
-//! distributions and all their indices go on at once; the channel behind the stage sets the pace.
+//! whether anything else happens. The stage then gathers the metadata of each distribution
+//! ([`gather`]), declares the release file and the index files that it lists, awaits their
+//! resolution (the line stores them), and reads the packages out of the stored indices
+//! ([`crate::units`]); twice, if all of them together decide what is mirrored ([`crate::catalog`]).
+//! Distributions and indices go on side by side; the channel behind the stage sets the pace.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex},
-};
+use std::{collections::HashMap, ops::ControlFlow, sync::Arc};
 
 use async_trait::async_trait;
-use futures::{StreamExt as _, TryStreamExt as _, stream};
-use pulp_models::{Key, RemoteUrl, Timestamp, remote::Policy, version};
+use futures::{StreamExt as _, TryStreamExt as _, future::try_join_all, stream};
+use pulp_models::{Key, RemoteUrl, Sha256, Timestamp, remote::Policy, version};
 use pulp_stages::{
-    DeclarativeArtifact, DeclarativeContent, Inbox, Outbox, Resolution, SavedArtifact, Stage,
-    StageError,
+    Blame as _, DeclarativeArtifact, DeclarativeContent, Inbox, Outbox, Resolution, SavedArtifact,
+    Stage, StageError,
     installation::Installation,
     plugin::{FirstStage, Plugin},
     progress::Counter,
@@ -25,23 +23,26 @@ use pulp_stages::{
 
 use crate::{
     Deb,
-    compression::Bound,
+    catalog::{Catalog, Choice},
+    compression::{Bound, Compression},
     content::{self, DebContent, IndexFile, ReleaseFile},
     index_fetch::{FetchedIndex, FetchedVariant, IndexFetcher},
+    index_reader::read_stanzas,
     options::DebRemoteOptions,
-    selection::{Family, Index, Selection, select},
+    selection::{Family, Index, Selection},
     units::{IndexSource, UnitMaker},
-    upstream::{Distribution, ReleaseFetcher, SignedRelease, check_dates},
+    upstream::{Distribution, ReleaseFetcher, SignedRelease},
 };
 
+mod gather;
 mod needs;
+mod patches;
 
+use gather::{Gathered, Gatherer};
 use needs::{is_mandatory, is_read, is_repeated};
 
-/// Listed files of one distribution that are fetched at once (the remote's own limit counts too).
-const FETCHES: usize = 8;
-/// Indices of one distribution that are parsed at once.
-const PARSERS: usize = 2;
+/// Indices that are parsed at once.
+const PARSERS: usize = 4;
 
 /// Fetches the release files; see the module.
 pub(crate) async fn prepare(
@@ -58,46 +59,52 @@ pub(crate) async fn prepare(
     if keyring.is_none() {
         context.warn("No keyring is given: nobody vouches for the release files");
     }
-    let fetcher = ReleaseFetcher {
-        url: context.remote.url.clone(),
-        downloads: context.downloads.clone(),
-        keyring,
-        warnings: context.warnings.clone(),
-        now: Timestamp::now().as_seconds(),
-    };
-    let last_dates = last_dates(context).await?;
-    let mut fingerprint = Key::of(Deb::NAME);
-    let mut distributions = Vec::new();
-    for name in &options.distributions {
-        let distribution = Distribution::new(name)?;
-        let signed = fetcher.fetch(&distribution).await?;
-        let last = last_dates.get(name).copied();
-        check_dates(&distribution, &signed.release, last, options, fetcher.now)?;
-        fingerprint = fingerprint.field(signed.fingerprint(&distribution).0);
-        distributions.push((distribution, signed));
-    }
     let counter = |code, message| context.progress.counter(code, message);
-    let stage = DebFirstStage {
-        fetcher,
-        distributions,
+    let gatherer = Gatherer {
+        releases: ReleaseFetcher {
+            url: context.remote.url.clone(),
+            downloads: context.downloads.clone(),
+            keyring,
+            known: last_releases(context).await?,
+            store: context.installation.store.clone(),
+            warnings: context.warnings.clone(),
+            now: Timestamp::now().as_seconds(),
+        },
         indices: IndexFetcher {
             installation: context.installation.clone(),
             downloads: context.downloads.clone(),
             remote: context.remote.clone(),
         },
+        options: options.clone(),
+        warnings: context.warnings.clone(),
+        fetched: counter("sync.downloading.metadata", "Downloading Metadata Files"),
+    };
+    let mut fingerprint = Key::of(Deb::NAME);
+    let mut distributions = Vec::new();
+    for name in &options.distributions {
+        let distribution = Distribution::new(name)?;
+        let signed = gatherer.releases.fetch(&distribution).await?;
+        gatherer.check_dates(&distribution, &signed)?;
+        fingerprint = fingerprint.field(signed.fingerprint(&distribution).0);
+        distributions.push((distribution, signed));
+    }
+    let stage = DebFirstStage {
+        gatherer,
+        distributions,
         installation: context.installation.clone(),
         url: context.remote.url.clone(),
         options: options.clone(),
         deferred: context.policy != Policy::Immediate,
         warnings: context.warnings.clone(),
-        fetched: counter("sync.downloading.metadata", "Downloading Metadata Files"),
         parsed: counter("sync.parsing.packages", "Parsing Packages"),
     };
     Ok(FirstStage { fingerprint: Some(fingerprint.finish()), stage: Box::new(stage) })
 }
 
-/// The dates of the release files of the repository's latest version, by distribution.
-async fn last_dates(context: &SyncContext<Deb>) -> Result<HashMap<String, i64>, SyncError> {
+/// The release files of the repository's latest version, by distribution.
+async fn last_releases(
+    context: &SyncContext<Deb>,
+) -> Result<HashMap<String, ReleaseFile>, SyncError> {
     let repository = context.repository.id;
     let units = context
         .installation
@@ -111,20 +118,18 @@ async fn last_dates(context: &SyncContext<Deb>) -> Result<HashMap<String, i64>, 
         .await?;
     let release = |json: &str| serde_json::from_str::<ReleaseFile>(json).ok();
     let releases = units.iter().filter_map(|unit| release(&unit.metadata));
-    Ok(releases.filter_map(|release| Some((release.distribution, release.date?))).collect())
+    Ok(releases.map(|release| (release.distribution.clone(), release)).collect())
 }
 
 /// See the module.
 struct DebFirstStage {
-    fetcher: ReleaseFetcher,
+    gatherer: Gatherer,
     distributions: Vec<(Distribution, SignedRelease)>,
-    indices: IndexFetcher,
     installation: Installation,
     url: RemoteUrl,
     options: DebRemoteOptions,
     deferred: bool,
     warnings: Warnings,
-    fetched: Counter,
     parsed: Counter,
 }
 
@@ -143,70 +148,65 @@ impl Stage<DebContent> for DebFirstStage {
         let stage = &*self;
         let work = distributions
             .into_iter()
-            .map(|(distribution, signed)| stage.mirror(distribution, signed, &output));
-        futures::future::try_join_all(work).await?;
-        Ok(())
+            .map(|(distribution, signed)| stage.declare(distribution, signed, &output));
+        let declared = try_join_all(work).await?.into_iter().flatten();
+        let mut stored = Vec::new();
+        for (number, index) in declared.enumerate() {
+            stored.push(stage.stored(number, index).await?);
+        }
+        let stored: Arc<[Stored]> = stored.into();
+        let maker = stage.unit_maker(stage.choose(&stored, &output).await?);
+        let (indices, maker, output) = (0..stored.len(), &maker, &output);
+        stream::iter(indices)
+            .map(|number| stage.read(&stored, number, maker, output))
+            .buffer_unordered(PARSERS)
+            .try_collect()
+            .await
     }
 }
 
 impl DebFirstStage {
-    /// Mirrors one distribution.
-    async fn mirror(
+    /// Puts a distribution's release file and indices into the line; gives the ones to be read.
+    async fn declare(
         &self,
         distribution: Distribution,
-        mut signed: SignedRelease,
+        signed: SignedRelease,
         output: &Outbox<DebContent>,
-    ) -> Result<(), StageError> {
-        self.fetcher.complete(&distribution, &mut signed).await?;
-        let selection = select(&signed.release, &distribution.name, &self.options.wanted());
-        for warning in &selection.warnings {
-            self.warnings.add(format!("`{}`: {warning}", distribution.name));
-        }
+    ) -> Result<Vec<Declared>, StageError> {
+        let Gathered { signed, selection, files } =
+            self.gatherer.gather(&distribution, signed).await?;
         let by_hash = signed.release.acquire_by_hash;
         let all_in_each = signed.release.all_in_each_architecture;
         let release = self.declare_release(&distribution, signed, &selection, output).await?;
-        // The first future: the release file is stored before anything that it lists is asked for.
+        // The first future: the release file is stored before anything that it lists goes on.
         release.await?;
-
-        let maker = self.unit_maker();
-        let has_packages = selection.indices.iter().any(|index| is_mandatory(index.family));
-        if !has_packages && !self.options.ignore_missing_package_indices {
-            return Err(SyncError::plugin(format!(
-                "The release file of `{}` lists no packages of what was asked for",
-                distribution.name
-            ))
-            .into());
+        let distribution = Arc::new(distribution);
+        let mut declared = Vec::new();
+        for (index, fetched) in files {
+            let redundant = all_in_each && is_repeated(&index, &selection.indices);
+            let (compression, size) =
+                fetched.variants.first().map_or((Compression::Plain, 0), |first| {
+                    (first.compression, first.artifact.size().unwrap_or_default())
+                });
+            let unit = index_unit(&distribution, &index, fetched, by_hash)?;
+            if redundant || !is_read(&index) {
+                output.put(unit).await?;
+                continue;
+            }
+            let resolution = output.put_awaitable(unit).await?;
+            let distribution = Arc::clone(&distribution);
+            declared.push(Declared { distribution, index, compression, size, resolution });
         }
-        let redundant = |index: &Index| all_in_each && is_repeated(index, &selection.indices);
-        let jobs: Vec<(Index, bool)> = selection
-            .indices
-            .iter()
-            .map(|index| (index.clone(), is_read(index) && !redundant(index)))
-            .collect();
-        let missing = Mutex::new(Vec::new());
-        let (at, maker, missing_) = (&distribution, &maker, &missing);
-        stream::iter(jobs)
-            .map(|(index, is_read)| async move {
-                let fetched = self.indices.fetch(at, &index, by_hash).await?;
-                self.fetched.add(1);
-                let declared =
-                    self.declare_index(at, index, fetched, by_hash, missing_, output).await?;
-                Ok::<_, StageError>(declared.filter(|_| is_read))
-            })
-            .buffer_unordered(FETCHES)
-            .try_filter_map(|declared| std::future::ready(Ok(declared)))
-            .try_for_each_concurrent(PARSERS, |declared| self.parse(at, declared, maker, output))
-            .await?;
-        self.warn_of_missing(&distribution, &missing.into_inner().unwrap_or_default());
-        Ok(())
+        Ok(declared)
     }
 
-    fn unit_maker(&self) -> UnitMaker {
+    fn unit_maker(&self, choice: Option<Choice>) -> UnitMaker {
         UnitMaker {
             url: self.url.clone(),
-            remote: self.indices.remote.id,
+            remote: self.gatherer.indices.remote.id,
             deferred: self.deferred,
             filters: self.options.filters.clone(),
+            choice: choice.map(Arc::new),
             warnings: self.warnings.clone(),
             seen: Arc::default(),
         }
@@ -227,7 +227,7 @@ impl DebFirstStage {
             architectures: selection.architectures.clone(),
             date: signed.release.date,
             signed_by: signed.signed_by,
-            filtered: !self.options.filters.is_empty(),
+            filtered: self.options.is_filtered(),
             files: files.map(|(name, file)| ((*name).to_owned(), file.sha256())).collect(),
         });
         let mut artifacts = Vec::new();
@@ -235,155 +235,133 @@ impl DebFirstStage {
             let path = distribution.path(name)?;
             let mut artifact = DeclarativeArtifact::from_verified(path.clone(), bytes);
             artifact.urls = vec![self.url.join_path(path.as_str())];
-            artifacts.push(artifact.remote(self.indices.remote.id));
+            artifacts.push(artifact.remote(self.gatherer.indices.remote.id));
         }
         Ok(output.put_awaitable(DeclarativeContent::new(content, artifacts)).await?)
     }
 
-    /// Declares what was fetched of an index file; `None` if nothing was and that is bearable.
-    async fn declare_index(
-        &self,
-        distribution: &Distribution,
-        index: Index,
-        fetched: FetchedIndex,
-        by_hash: bool,
-        missing: &Mutex<Vec<String>>,
-        output: &Outbox<DebContent>,
-    ) -> Result<Option<Declared>, StageError> {
-        let path = distribution.path(index.path.as_str())?;
-        if fetched.variants.is_empty() {
-            self.missing(&index, &fetched.problems, missing)?;
-            return Ok(None);
-        }
-        for problem in fetched.problems {
-            self.warnings.add(format!("Left out a compression of `{path}`: {problem}"));
-        }
-        let variants = fetched.variants;
-        let first = Variant::of(&variants[0]);
-        let suffix = |variant: &FetchedVariant| variant.compression.suffix().to_owned();
-        let content = DebContent::IndexFile(IndexFile {
-            distribution: distribution.name.clone(),
-            component: index.component.clone(),
-            architecture: index.architecture.clone(),
-            family: index.family,
-            path,
-            files: variants.iter().map(|one| (suffix(one), one.digests.clone())).collect(),
-            by_hash,
-        });
-        let artifacts = variants.into_iter().map(|variant| variant.artifact).collect();
-        let unit = DeclarativeContent::new(content, artifacts);
-        let resolution = output.put_awaitable(unit).await?;
-        Ok(Some(Declared { index, first, resolution }))
-    }
-
-    /// Notes a file of which nothing could be had, or fails if it was asked for.
-    fn missing(
-        &self,
-        index: &Index,
-        problems: &[String],
-        missing: &Mutex<Vec<String>>,
-    ) -> Result<(), StageError> {
-        let is_optional = !is_mandatory(index.family)
-            || index.architecture.as_deref() == Some("all")
-            || self.options.ignore_missing_package_indices;
-        if !is_optional {
-            let error = SyncError::plugin(format!(
-                "`{}` cannot be had in any compression: {}",
-                index.path,
-                problems.join("; ")
-            ));
-            return Err(error
-                .with_hint(
-                    "upstream may be changing, then try again; \
-                     `--ignore-missing-package-indices` does without",
-                )
-                .into());
-        }
-        missing
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .push(index.path.to_string());
-        Ok(())
-    }
-
-    fn warn_of_missing(&self, distribution: &Distribution, missing: &[String]) {
-        /// So many are named.
-        const SHOWN: usize = 5;
-        if missing.is_empty() {
-            return;
-        }
-        let shown: Vec<_> = missing.iter().take(SHOWN).map(|path| format!("`{path}`")).collect();
-        let more = match missing.len().saturating_sub(SHOWN) {
-            0 => String::new(),
-            more => format!(" and {more} more"),
-        };
-        self.warnings.add(format!(
-            "`{}` lists files that upstream does not have: {}{more}",
-            distribution.name,
-            shown.join(", ")
-        ));
-    }
-
-    /// Waits until an index file is stored and reads its packages.
-    async fn parse(
-        &self,
-        distribution: &Distribution,
-        declared: Declared,
-        maker: &UnitMaker,
-        output: &Outbox<DebContent>,
-    ) -> Result<(), StageError> {
-        // The second future. The cheapest variant comes first, as it was declared.
-        let resolved = declared.resolution.await?;
+    /// Waits until the index file is stored: the second future.
+    async fn stored(&self, number: usize, declared: Declared) -> Result<Stored, StageError> {
+        let Declared { distribution, index, compression, size, resolution } = declared;
+        let resolved = resolution.await?;
+        // The cheapest variant comes first, as it was declared.
         let Some(SavedArtifact { sha256: Some(sha256), relative_path, .. }) =
             resolved.artifacts.first()
         else {
-            let message = format!("`{}` was resolved without being stored", declared.index.path);
+            let message = format!("`{}` was resolved without being stored", index.path);
             return Err(StageError::message(message));
         };
-        let listed = declared.index.uncompressed.as_ref().and_then(|file| file.size);
+        let listed = index.uncompressed.as_ref().and_then(|file| file.size);
+        let is_flat = distribution.is_flat();
         let source = IndexSource {
             file: relative_path.to_string(),
-            compression: declared.first.compression,
-            bound: Bound::new(listed, declared.first.size),
-            family: declared.index.family,
+            number,
+            compression,
+            bound: Bound::new(listed, size),
+            family: index.family,
             distribution: distribution.name.clone(),
-            component: declared.index.component.clone().unwrap_or_default(),
-            architectures: if distribution.is_flat() {
-                self.options.architectures.clone()
-            } else {
-                Vec::new()
-            },
+            component: index.component.clone().unwrap_or_default(),
+            architectures: if is_flat { self.options.architectures.clone() } else { Vec::new() },
         };
-        let (store, sha256) = (self.installation.store.clone(), *sha256);
-        let (maker, units) = (maker.clone(), output.clone());
-        let work = output.scope().spawn_blocking(move || -> Result<u64, StageError> {
-            let (file, _) = store.open_artifact_blocking(&sha256)?;
-            match source.family {
-                Family::Installer => Ok(maker.read_installer(&source, file, &units)?),
-                _ => Ok(maker.read(&source, file, &units)?),
+        Ok(Stored { distribution, index, source, sha256: *sha256 })
+    }
+
+    /// Reads every index once to find out what is mirrored, if that takes all of them.
+    async fn choose(
+        &self,
+        stored: &Arc<[Stored]>,
+        output: &Outbox<DebContent>,
+    ) -> Result<Option<Choice>, StageError> {
+        let Some(mut catalog) = Catalog::of(&self.options) else { return Ok(None) };
+        let (indices, store) = (Arc::clone(stored), self.installation.store.clone());
+        let url = self.url.clone();
+        let work = output.scope().spawn_blocking(move || -> Result<Choice, StageError> {
+            for Stored { source, sha256, .. } in &*indices {
+                catalog.begin_index();
+                if !is_mandatory(source.family) {
+                    continue;
+                }
+                let (file, _) = store.open_artifact_blocking(sha256)?;
+                let (compression, bound) = (source.compression, source.bound);
+                read_stanzas(&source.file, file, compression, bound, |stanza| {
+                    catalog.add(source, &stanza);
+                    ControlFlow::Continue(())
+                })
+                .at_url(&url.join_path(&source.file))?;
             }
+            Ok(catalog.choose())
+        });
+        let choice = work.await??;
+        if !choice.unmet.is_empty() {
+            self.warnings.add(format!("Nothing upstream meets: {}", choice.unmet.join("; ")));
+        }
+        Ok(Some(choice))
+    }
+
+    /// Reads the packages of an index, or what else it names.
+    async fn read(
+        &self,
+        stored: &Arc<[Stored]>,
+        number: usize,
+        maker: &UnitMaker,
+        output: &Outbox<DebContent>,
+    ) -> Result<(), StageError> {
+        if stored[number].source.family == Family::Diffs {
+            return self.mirror_patches(&stored[number], output).await;
+        }
+        let (indices, store) = (Arc::clone(stored), self.installation.store.clone());
+        let (maker, units) = (maker.clone(), output.clone());
+        let url = self.url.join_path(&stored[number].source.file);
+        let work = output.scope().spawn_blocking(move || -> Result<u64, StageError> {
+            let Stored { source, sha256, .. } = &indices[number];
+            let (file, _) = store.open_artifact_blocking(sha256)?;
+            match source.family {
+                Family::Installer => maker.read_installer(source, file, &units),
+                _ => maker.read(source, file, &units),
+            }
+            .at_url(&url)
         });
         self.parsed.add(work.await??);
         Ok(())
     }
 }
 
-/// An index file that went into the line.
+/// The unit of an index file in the variants that were fetched.
+fn index_unit(
+    distribution: &Distribution,
+    index: &Index,
+    fetched: FetchedIndex,
+    by_hash: bool,
+) -> Result<DeclarativeContent<DebContent>, StageError> {
+    let variants = fetched.variants;
+    let suffix = |variant: &FetchedVariant| variant.compression.suffix().to_owned();
+    let content = DebContent::IndexFile(IndexFile {
+        distribution: distribution.name.clone(),
+        component: index.component.clone(),
+        architecture: index.architecture.clone(),
+        family: index.family,
+        path: distribution.path(index.path.as_str())?,
+        files: variants.iter().map(|one| (suffix(one), one.digests.clone())).collect(),
+        by_hash,
+    });
+    let artifacts = variants.into_iter().map(|variant| variant.artifact).collect();
+    Ok(DeclarativeContent::new(content, artifacts))
+}
+
+/// An index file that went into the line and will be read.
 struct Declared {
+    distribution: Arc<Distribution>,
     index: Index,
-    first: Variant,
+    /// How the variant that will be read is compressed, and how long it is.
+    compression: Compression,
+    size: u64,
     resolution: Resolution<DebContent>,
 }
 
-/// The variant that will be read.
-struct Variant {
-    compression: crate::compression::Compression,
-    size: u64,
-}
-
-impl Variant {
-    fn of(fetched: &FetchedVariant) -> Self {
-        let size = fetched.artifact.size().unwrap_or_default();
-        Self { compression: fetched.compression, size }
-    }
+/// An index file that is in the store.
+struct Stored {
+    distribution: Arc<Distribution>,
+    index: Index,
+    source: IndexSource,
+    sha256: Sha256,
 }

@@ -35,8 +35,19 @@ pub struct IndexFetcher {
 pub struct FetchedIndex {
     /// The variants that exist, the one that is cheapest to read first.
     pub variants: Vec<FetchedVariant>,
-    /// The variants that are listed, but absent or wrong, each with the reason.
-    pub problems: Vec<String>,
+    /// The variants that are listed, but absent or wrong.
+    pub problems: Vec<Problem>,
+}
+
+/// A listed file that cannot be had.
+#[derive(Debug)]
+pub struct Problem {
+    /// Its path below the repository's root.
+    pub path: RelativePath,
+    /// Whether there is no such file; else there is another one than was listed.
+    pub is_absent: bool,
+    /// What was answered.
+    pub reason: String,
 }
 
 /// A variant that exists: downloaded, or known to be in the store.
@@ -51,18 +62,20 @@ pub struct FetchedVariant {
 }
 
 impl IndexFetcher {
-    /// Fetches the compressed variants of `index`, or the plain one if there is no other.
+    /// Fetches the compressed variants of `index`, or the plain one if there is no other; of several
+    /// only the one that is cheapest to read, if `one` is enough.
     pub async fn fetch(
         &self,
         distribution: &Distribution,
         index: &Index,
         use_hashes: bool,
+        one: bool,
     ) -> Result<FetchedIndex, SyncError> {
         let mut fetched = FetchedIndex { variants: Vec::new(), problems: Vec::new() };
         let stored = self.stored(&index.variants).await?;
         for variant in &index.variants {
-            if variant.compression == Compression::Plain && !fetched.variants.is_empty() {
-                continue;
+            if (one || variant.compression == Compression::Plain) && !fetched.variants.is_empty() {
+                break;
             }
             let path = distribution.path(variant.path.as_str())?;
             let urls = self.urls(&path, &variant.expected, use_hashes);
@@ -78,7 +91,8 @@ impl IndexFetcher {
                         artifact
                     }
                     Err(error) if is_tolerable(&error) => {
-                        fetched.problems.push(with_causes(&error));
+                        let (is_absent, reason) = (is_absent(&error), with_causes(&error));
+                        fetched.problems.push(Problem { path, is_absent, reason });
                         continue;
                     }
                     Err(error) => return Err(error.into()),

@@ -3,7 +3,7 @@
 //! The way of the data, as the modules stand below: a release file ([`release`]), believed when a
 //! trusted key has signed it ([`openpgp`], [`upstream`]), lists index files. Those that are wanted
 //! ([`selection`]) are fetched ([`index_fetch`]), decompressed ([`compression`]), cut into stanzas
-//! ([`stanza`], [`index_reader`]) and become content ([`package`], [`source`], [`content`],
+//! ([`stanza`], [`index_reader`]), chosen from ([`query`], [`catalog`]) and become content ([`package`], [`source`], [`content`],
 //! [`units`]) on its way into a repository version. A publication goes the other way
 //! ([`index_writer`]). [`Deb`] is what a program adds to its plugins.
 
@@ -29,11 +29,17 @@ pub mod stanza;
 
 pub mod index_reader;
 
+pub mod diffs;
+
 pub mod package;
 
 pub mod source;
 
 pub mod query;
+
+pub mod relation;
+
+pub mod catalog;
 
 pub mod content;
 

@@ -1,11 +1,12 @@
 //! Options of apt remotes and publications: command-line flags, YAML keys and stored JSON in one.
 
-use std::{collections::BTreeSet, fmt, str::FromStr};
+use std::{collections::BTreeSet, fmt, num::NonZeroU32, str::FromStr};
 
 use base64::Engine as _;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    catalog::Follow,
     compression::Compression,
     openpgp::{Keyring, KeyringError},
     query::Query,
@@ -51,6 +52,14 @@ pub struct DebRemoteOptions {
     /// Publications are structured then
     #[arg(long = "filter", value_name = "QUERY")]
     pub filters: Vec<Query>,
+    /// Mirror also what matching packages need: what they depend on, with `recommends` what they
+    /// recommend too, with `suggests` what they suggest
+    #[arg(long, value_name = "UP-TO", value_enum)]
+    pub follow: Option<Follow>,
+    /// Mirror only so many versions of each package, the newest ones; with `--follow`, older ones
+    /// too where one is needed. Publications are structured then
+    #[arg(long, value_name = "COUNT")]
+    pub newest: Option<NonZeroU32>,
     /// Accept that upstream does not have all indices of packages and sources that it lists
     #[arg(long)]
     pub ignore_missing_package_indices: bool,
@@ -79,6 +88,8 @@ impl Default for DebRemoteOptions {
             languages: Vec::new(),
             keyrings: Vec::new(),
             filters: Vec::new(),
+            follow: None,
+            newest: None,
             ignore_missing_package_indices: false,
             allow_downgrade: false,
             allow_expired: false,
@@ -106,6 +117,11 @@ impl DebRemoteOptions {
             languages: self.languages.clone(),
             families,
         }
+    }
+
+    /// Whether packages are left out that upstream's indices list.
+    pub fn is_filtered(&self) -> bool {
+        !self.filters.is_empty() || self.newest.is_some()
     }
 
     /// The trusted keys; `None` if there are none, so that nothing is verified.

@@ -9,10 +9,12 @@
 
 use std::{fmt, str::FromStr};
 
-use debversion::Version;
 use serde::{Deserialize, Serialize};
 
-use crate::stanza::Stanza;
+use crate::{
+    relation::{Operator, compare_versions},
+    stanza::Stanza,
+};
 
 /// How deeply a query may be nested.
 const MAX_DEPTH: usize = 32;
@@ -55,15 +57,6 @@ enum Test {
     Matches(regex::Regex),
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Operator {
-    Equal,
-    AtLeast,
-    AtMost,
-    Later,
-    Earlier,
-}
-
 impl Query {
     /// Whether the package of this stanza is meant.
     pub fn matches(&self, stanza: &Stanza<'_>) -> bool {
@@ -90,19 +83,8 @@ impl Test {
     fn passes(&self, value: &str) -> bool {
         match self {
             Self::Matches(pattern) => pattern.is_match(value),
-            Self::Compare(operator, wanted) => {
-                let order = match (value.parse::<Version>(), wanted.parse::<Version>()) {
-                    (Ok(value), Ok(wanted)) => value.cmp(&wanted),
-                    _ => value.cmp(wanted.as_str()),
-                };
-                match operator {
-                    Operator::Equal => value == wanted || order.is_eq(),
-                    Operator::AtLeast => order.is_ge(),
-                    Operator::AtMost => order.is_le(),
-                    Operator::Later => order.is_gt(),
-                    Operator::Earlier => order.is_lt(),
-                }
-            }
+            Self::Compare(Operator::Equal, wanted) if value == wanted => true,
+            Self::Compare(operator, wanted) => operator.accepts(compare_versions(value, wanted)),
         }
     }
 }

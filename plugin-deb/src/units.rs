@@ -12,10 +12,11 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use pulp_models::{Key, RemoteId, RemoteUrl, Sha256};
+use pulp_models::{RemoteId, RemoteUrl, Sha256};
 use pulp_stages::{Content as _, DeclarativeArtifact, DeclarativeContent, Outbox, sync::Warnings};
 
 use crate::{
+    catalog::Choice,
     compression::{Bound, Compression},
     content::{DebContent, InstallerFile, Package, SourcePackage},
     index_reader::{ReadError, read_stanzas},
@@ -37,6 +38,8 @@ const MAX_SUMS: u64 = 16 << 20;
 pub struct IndexSource {
     /// Its path, for errors and warnings.
     pub file: String,
+    /// Its number among the indices of a sync, counted from 0.
+    pub number: usize,
     /// How it is compressed.
     pub compression: Compression,
     /// What it may decompress to.
@@ -51,6 +54,19 @@ pub struct IndexSource {
     pub architectures: Vec<String>,
 }
 
+impl IndexSource {
+    /// Whether packages of this architecture are wanted.
+    pub fn wants(&self, architecture: &str) -> bool {
+        self.architectures.is_empty()
+            || architecture == "all"
+            || self.architectures.iter().any(|wanted| wanted == architecture)
+    }
+}
+
+/// The units made so far: their place in a version, and which unit it is, each by the beginning of
+/// its key.
+type Seen = HashMap<[u8; 16], [u8; 8]>;
+
 /// Makes units of the stanzas of index files. Clones share what was seen.
 #[derive(Clone)]
 pub struct UnitMaker {
@@ -62,11 +78,13 @@ pub struct UnitMaker {
     pub deferred: bool,
     /// Queries of which a package must match one, if there is any.
     pub filters: Vec<Query>,
+    /// Instead of the queries: what was chosen from all indices together.
+    pub choice: Option<Arc<Choice>>,
     /// Where stanzas that were left out are named.
     pub warnings: Warnings,
-    /// The units made so far: their place in a version, and which unit it is. The packages of
-    /// architecture `all` stand in the index of every architecture.
-    pub seen: Arc<Mutex<HashMap<Key, Key>>>,
+    /// The units made so far. The packages of architecture `all` stand in the index of every
+    /// architecture.
+    pub seen: Arc<Mutex<Seen>>,
 }
 
 impl UnitMaker {
@@ -79,13 +97,17 @@ impl UnitMaker {
         output: &Outbox<DebContent>,
     ) -> Result<u64, ReadError> {
         let mut batch = Vec::with_capacity(BATCH);
+        let mut number = 0;
         let count =
             read_stanzas(&source.file, reader, source.compression, source.bound, |stanza| {
-                match self.unit(source, &stanza) {
-                    Ok(Some(unit)) => batch.push(unit),
-                    Ok(None) => {}
-                    Err(problem) => self.warnings.add(format!("`{}`: {problem}", source.file)),
+                if self.wants(source, number, &stanza) {
+                    match self.unit(source, &stanza) {
+                        Ok(Some(unit)) => batch.push(unit),
+                        Ok(None) => {}
+                        Err(problem) => self.warnings.add(format!("`{}`: {problem}", source.file)),
+                    }
                 }
+                number += 1;
                 if batch.len() < BATCH {
                     return ControlFlow::Continue(());
                 }
@@ -155,7 +177,10 @@ impl UnitMaker {
     ) -> ControlFlow<()> {
         let keys: Vec<_> = units
             .iter()
-            .map(|unit| unit.content.repo_key().zip(unit.content.natural_key()))
+            .map(|unit| {
+                let (place, key) = unit.content.repo_key().zip(unit.content.natural_key())?;
+                Some((beginning(&place.0), beginning(&key.0)))
+            })
             .collect();
         {
             let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
@@ -183,7 +208,19 @@ impl UnitMaker {
         }
     }
 
-    /// The unit of a stanza; `None` if it is not wanted.
+    /// Whether the `number`th stanza of an index is mirrored, as far as options select packages.
+    fn wants(&self, source: &IndexSource, number: usize, stanza: &RawStanza) -> bool {
+        match &self.choice {
+            Some(choice) => choice.is_chosen(source.number, number),
+            None if self.filters.is_empty() => true,
+            None => {
+                let view = stanza.view();
+                self.filters.iter().any(|query| query.matches(&view))
+            }
+        }
+    }
+
+    /// The unit of a stanza; `None` if its architecture is not wanted.
     fn unit(
         &self,
         source: &IndexSource,
@@ -191,9 +228,6 @@ impl UnitMaker {
     ) -> Result<Option<DeclarativeContent<DebContent>>, String> {
         let (distribution, component) = (&source.distribution, &source.component);
         let view = stanza.view();
-        if !self.filters.is_empty() && !self.filters.iter().any(|query| query.matches(&view)) {
-            return Ok(None);
-        }
         if source.family == Family::Sources {
             let fields = SourceFields::read(&view).map_err(|error| error.to_string())?;
             let package =
@@ -206,10 +240,7 @@ impl UnitMaker {
             return Ok(Some(DeclarativeContent::new(content, artifacts)));
         }
         let fields = PackageFields::read(&view).map_err(|error| error.to_string())?;
-        let is_wanted = source.architectures.is_empty()
-            || fields.architecture == "all"
-            || source.architectures.iter().any(|wanted| wanted == fields.architecture);
-        if !is_wanted {
+        if !source.wants(fields.architecture) {
             return Ok(None);
         }
         let artifact = self.artifact(fields.filename.clone(), fields.expected.clone())?;
@@ -231,4 +262,11 @@ impl UnitMaker {
             .map_err(|error| error.to_string())?;
         Ok(artifact.remote(self.remote).deferred(deferred))
     }
+}
+
+/// The first bytes of a digest.
+pub(crate) fn beginning<const N: usize>(digest: &[u8; 32]) -> [u8; N] {
+    let mut bytes = [0; N];
+    bytes.copy_from_slice(&digest[..N]);
+    bytes
 }

@@ -3,20 +3,31 @@
 //! First thing of every sync: what is fetched here decides whether anything else is. A verified
 //! `InRelease` suffices; `Release` with `Release.gpg` is the other way, and is mirrored beside it
 //! for old clients when it says the same ([`complete`]). Rules: apt's (Debian's repository format,
-//! "Release files"), and no way back in time unless the options allow it.
+//! "Release files"), and no way back in time unless the options allow it ([`check_dates`]).
+//!
+//! [`complete`]: ReleaseFetcher::complete
+
+use std::collections::HashMap;
 
 use bytes::Bytes;
-use pulp_models::{Key, RelativePath, RemoteUrl, store::Verified as VerifiedBytes};
+use pulp_models::{
+    Key, RelativePath, RemoteUrl,
+    store::{ArtifactStore, Verified as VerifiedBytes},
+};
 use pulp_stages::{
     download::{DownloadError, DownloadRequest, Downloader},
     sync::{SyncError, Warnings},
 };
 
 use crate::{
+    content::ReleaseFile,
     openpgp::{Keyring, RefusedSignature, Verified, VerifyError},
-    options::DebRemoteOptions,
     release::{Release, ReleaseError},
 };
+
+mod dates;
+
+pub use dates::{DateProblem, check_dates};
 
 /// The largest release file in bytes. Debian's have 150 KB, Ubuntu's 400 KB.
 const MAX_RELEASE: u64 = 64 << 20;
@@ -86,6 +97,11 @@ impl SignedRelease {
     }
 }
 
+/// There is no release file where one should be.
+#[derive(Debug, thiserror::Error)]
+#[error("Neither `InRelease` nor `Release` is there")]
+struct NoReleaseFile;
+
 /// Fetches release files of one remote.
 #[derive(Clone)]
 pub struct ReleaseFetcher {
@@ -95,6 +111,11 @@ pub struct ReleaseFetcher {
     pub downloads: Downloader,
     /// Whom to believe; `None` believes everybody.
     pub keyring: Option<Keyring>,
+    /// What was mirrored the last time, by distribution, and where its files are: a release file
+    /// whose signature has not changed is not fetched again.
+    pub known: HashMap<String, ReleaseFile>,
+    /// See `known`.
+    pub store: ArtifactStore,
     /// Where bad signatures beside good ones are reported.
     pub warnings: Warnings,
     /// The time at which signatures and dates are judged, in seconds since the epoch.
@@ -113,7 +134,11 @@ impl ReleaseFetcher {
                 Err(refused) => Some(refused),
             },
         };
-        let detached = self.fetch_detached(distribution).await;
+        let mut detached = self.fetch_detached(distribution).await;
+        if matches!(detached, Err(SyncError::Upstream { .. })) {
+            // The two files may be of different days, if upstream changed between the requests.
+            detached = self.fetch_detached(distribution).await;
+        }
         match (first, detached) {
             (None, Ok(Some((verified, files)))) => self.read(distribution, verified, files),
             (Some(refused), Ok(Some((verified, files)))) => {
@@ -127,60 +152,79 @@ impl ReleaseFetcher {
             // What is wrong with the first choice says more than what is wrong with the second.
             (Some(refused), _) => Err(refused),
             (None, Err(error)) => Err(error),
-            (None, Ok(None)) => Err(SyncError::plugin(format!(
-                "Distribution `{}` has neither `InRelease` nor `Release` below `{}`",
-                distribution.name,
-                self.url.join_path(distribution.directory.trim_end_matches('/'))
-            ))
-            .with_hint("check the URL (it ends before `dists/`) and the distribution's name")),
+            (None, Ok(None)) => {
+                let directory = distribution.directory.trim_end_matches('/');
+                Err(SyncError::upstream(&self.url.join_path(directory), NoReleaseFile).with_hint(
+                    "check the URL (it ends before `dists/`) and the distribution's name",
+                ))
+            }
         }
     }
 
     /// Adds `Release` and `Release.gpg` to a release file that came as `InRelease`, if upstream has
-    /// them and they say the same.
+    /// them and they say the same. Gives the reason if they were left out.
     pub async fn complete(
         &self,
         distribution: &Distribution,
         release: &mut SignedRelease,
-    ) -> Result<(), SyncError> {
+    ) -> Result<Option<String>, SyncError> {
         if release.files.iter().any(|(name, _)| *name == "Release") {
-            return Ok(());
+            return Ok(None);
         }
         let Some(bytes) = self.optional(distribution, "Release", MAX_RELEASE).await? else {
-            return Ok(());
+            return Ok(None);
         };
+        let directory = &distribution.directory;
         if body(&bytes, MAX_RELEASE).await?.trim_ascii_end() != release.text.trim_ascii_end() {
-            self.warnings.add(format!(
-                "`{0}Release` differs from `{0}InRelease` and was left out",
-                distribution.directory
-            ));
-            return Ok(());
+            return Ok(Some(format!(
+                "`{directory}Release` differs from `{directory}InRelease` and was left out"
+            )));
         }
         if let Some(signature) = self.optional(distribution, "Release.gpg", MAX_SIGNATURE).await? {
             match self.verify_detached(distribution, &bytes, &signature).await {
                 Ok(_) => release.files.push(("Release.gpg", signature)),
                 Err(refused) => {
-                    self.warnings.add(format!(
-                        "`{}Release.gpg` was left out: {}",
-                        distribution.directory,
-                        with_causes(&refused)
-                    ));
-                    return Ok(());
+                    let reason = with_causes(&refused);
+                    return Ok(Some(format!("`{directory}Release.gpg` was left out: {reason}")));
                 }
             }
         }
         release.files.push(("Release", bytes));
-        Ok(())
+        Ok(None)
     }
 
     async fn fetch_detached(
         &self,
         distribution: &Distribution,
     ) -> Result<Option<(Verified, Vec<(&'static str, VerifiedBytes)>)>, SyncError> {
-        let Some(bytes) = self.optional(distribution, "Release", MAX_RELEASE).await? else {
-            return Ok(None);
-        };
+        let known = self.known.get(&distribution.name);
+        let known = |name: &str| known.and_then(|release| release.digest(name));
+        let mut unsigned = None;
+        if self.keyring.is_none() && known("Release").is_some() && known("Release.gpg").is_none() {
+            unsigned = self.optional(distribution, "Release", MAX_RELEASE).await?;
+            if let Some(bytes) = unsigned.take_if(|bytes| known("Release") == Some(bytes.sha256()))
+            {
+                return Ok(Some((
+                    unverified(body(&bytes, MAX_RELEASE).await?.to_vec()),
+                    vec![("Release", bytes)],
+                )));
+            }
+        }
         let signature = self.optional(distribution, "Release.gpg", MAX_SIGNATURE).await?;
+        let is_known = signature.is_some()
+            && signature.as_ref().map(VerifiedBytes::sha256) == known("Release.gpg");
+        let stored = match known("Release").filter(|_| is_known) {
+            // A signature belongs to one text.
+            Some(digest) => {
+                self.store.read(&digest, MAX_RELEASE).await.ok().map(VerifiedBytes::from_bytes)
+            }
+            None => unsigned,
+        };
+        let release = match stored {
+            Some(bytes) => Some(bytes),
+            None => self.optional(distribution, "Release", MAX_RELEASE).await?,
+        };
+        let Some(bytes) = release else { return Ok(None) };
         match signature {
             Some(signature) => {
                 let verified = self.verify_detached(distribution, &bytes, &signature).await?;
@@ -266,43 +310,10 @@ impl ReleaseFetcher {
         }
     }
 
-    fn url_of(&self, distribution: &Distribution, name: &str) -> RemoteUrl {
+    /// Where a file beside the release file of `distribution` lies.
+    pub fn url_of(&self, distribution: &Distribution, name: &str) -> RemoteUrl {
         self.url.join_path(&format!("{}{name}", distribution.directory))
     }
-}
-
-/// Refuses a release file after its `Valid-Until`, and one older than `last`, the date of the one
-/// that was mirrored before.
-pub fn check_dates(
-    distribution: &Distribution,
-    release: &Release,
-    last: Option<i64>,
-    options: &DebRemoteOptions,
-    now: i64,
-) -> Result<(), SyncError> {
-    let name = &distribution.name;
-    if let Some(end) = release.valid_until
-        && end < now
-        && !options.allow_expired
-    {
-        return Err(SyncError::plugin(format!(
-            "The release file of `{name}` was valid until {}",
-            crate::openpgp::day(end)
-        ))
-        .with_hint("upstream may be an old mirror; `--allow-expired` accepts it"));
-    }
-    if let (Some(date), Some(last)) = (release.date, last)
-        && date < last
-        && !options.allow_downgrade
-    {
-        return Err(SyncError::plugin(format!(
-            "The release file of `{name}` is of {}, the last one was of {}",
-            crate::openpgp::day(date),
-            crate::openpgp::day(last)
-        ))
-        .with_hint("upstream went back in time; `--allow-downgrade` accepts it"));
-    }
-    Ok(())
 }
 
 /// Whether the answer means that there is no such file.

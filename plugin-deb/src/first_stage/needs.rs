@@ -10,6 +10,7 @@ pub(super) fn is_mandatory(family: Family) -> bool {
 /// Whether the file names further content. Of the installer's two lists only one does.
 pub(super) fn is_read(index: &Index) -> bool {
     is_mandatory(index.family)
+        || index.family == Family::Diffs
         || (index.family == Family::Installer && index.path.file_name() == "SHA256SUMS")
 }
 

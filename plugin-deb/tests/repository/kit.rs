@@ -267,16 +267,23 @@ impl Dist {
                 upstream.put(&format!("{}{path}", self.directory), bytes.clone());
             }
         }
+        for (path, bytes) in self.release_files(key) {
+            upstream.put(&path, bytes);
+        }
+    }
+
+    /// Its release files by path, signed if there is a key.
+    pub(crate) fn release_files(&self, key: Option<&SigningKey>) -> Vec<(String, Vec<u8>)> {
         let text = self.release();
-        let put = |name: &str, bytes: Vec<u8>| {
-            upstream.put(&format!("{}{name}", self.directory), bytes);
-        };
+        let mut files = Vec::new();
         if let Some(key) = key {
             let now = Timestamp::now().as_seconds();
-            put("InRelease", key.sign_cleartext(text.as_bytes(), now).expect("signed"));
-            put("Release.gpg", key.sign_detached(text.as_bytes(), now).expect("signed"));
+            files.push(("InRelease", key.sign_cleartext(text.as_bytes(), now).expect("signed")));
+            files.push(("Release.gpg", key.sign_detached(text.as_bytes(), now).expect("signed")));
         }
-        put("Release", text.into_bytes());
+        files.push(("Release", text.into_bytes()));
+        let path = |name: &str| format!("{}{name}", self.directory);
+        files.into_iter().map(|(name, bytes)| (path(name), bytes)).collect()
     }
 }
 
