@@ -213,10 +213,12 @@ fn lines_of(stream: impl Read + Send + 'static) -> Stream {
     receive
 }
 
-/// Builds the whole workspace (one feature set, so nothing is compiled twice) and returns where
-/// its program `pulp` lies.
+/// Builds the whole workspace and returns where its program `pulp` lies. The examples are asked for
+/// since cargo then takes the features that tests have, and compiles no dependency a second time.
 pub(crate) fn build() -> Result<PathBuf> {
-    let mut command = cargo(["build", "--workspace", "--message-format=json-render-diagnostics"]);
+    let targets = ["build", "--workspace", "--bins", "--examples"];
+    let mut command =
+        cargo(targets.into_iter().chain(["--message-format=json-render-diagnostics"]));
     let output = command
         .stderr(Stdio::inherit())
         .output()
