@@ -24,6 +24,7 @@ use super::fill_error::{FillError, SourceError};
 use crate::{
     download::{Downloader, SettingsError},
     installation::Installation,
+    plugin::Plugins,
 };
 
 /// How long to wait for the store lock, which an orphan cleanup holds for a slice of its work.
@@ -81,12 +82,13 @@ pub(super) struct Source {
 /// Looks files up, and keeps one downloader per remote.
 pub(super) struct Sources {
     installation: Installation,
+    plugins: Plugins,
     downloaders: Mutex<HashMap<RemoteId, (Timestamp, Downloader)>>,
 }
 
 impl Sources {
-    pub(super) fn new(installation: Installation) -> Self {
-        Self { installation, downloaders: Mutex::default() }
+    pub(super) fn new(installation: Installation, plugins: Plugins) -> Self {
+        Self { installation, plugins, downloaders: Mutex::default() }
     }
 
     /// What is known of a file.
@@ -223,7 +225,7 @@ impl Sources {
         Ok(Source { remote: remote.id, policy: remote.policy, url, downloader })
     }
 
-    /// One per remote, made anew when the remote changes.
+    /// One per remote, made by the remote's plugin, and made anew when the remote changes.
     fn downloader(&self, remote: &Remote) -> Result<Downloader, SettingsError> {
         let mut downloaders = self.downloaders.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((updated, downloader)) = downloaders.get(&remote.id)
@@ -232,7 +234,10 @@ impl Sources {
             return Ok(downloader.clone());
         }
         let store = self.installation.store.clone();
-        let downloader = Downloader::new(&remote.url, &remote.settings, store)?;
+        let downloader = match self.plugins.get(&remote.plugin) {
+            Some(plugin) => plugin.downloader(remote, store)?,
+            None => Downloader::new(&remote.url, &remote.settings, store)?,
+        };
         downloaders.insert(remote.id, (remote.updated, downloader.clone()));
         Ok(downloader)
     }

@@ -29,6 +29,7 @@ use super::{
 use crate::{
     download::{DownloadError, DownloadRequest},
     installation::Installation,
+    plugin::Plugins,
 };
 
 /// The fills under way. Cheap to clone.
@@ -78,9 +79,9 @@ impl Progress {
 }
 
 impl Fills {
-    pub(super) fn new(installation: Installation, cool_down: Duration) -> Self {
+    pub(super) fn new(installation: Installation, plugins: Plugins, cool_down: Duration) -> Self {
         let inner = Inner {
-            sources: Sources::new(installation),
+            sources: Sources::new(installation, plugins),
             cool_down: CoolDown::new(cool_down),
             running: Mutex::default(),
             tasks: TaskTracker::new(),

@@ -90,7 +90,7 @@ impl ContentApp {
             catalogs: Catalogs::new(installation.clone(), plugins.clone(), &settings),
             resolved: Cache::new(settings.resolved_paths),
             buffers: Arc::default(),
-            fills: Fills::new(installation.clone(), settings.source_cool_down),
+            fills: Fills::new(installation.clone(), plugins.clone(), settings.source_cool_down),
             installation,
             plugins,
             settings,
