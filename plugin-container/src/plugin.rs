@@ -97,6 +97,10 @@ impl Plugin for Container {
         Downloader::authorized_by(Arc::new(authenticator), &remote.url, &remote.settings, store)
     }
 
+    fn served_below(&self) -> &'static str {
+        "/v2/"
+    }
+
     fn routes(&self, app: &ContentApp) -> axum::Router {
         routes::router(app)
     }

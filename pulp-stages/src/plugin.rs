@@ -22,6 +22,7 @@ use crate::{
     options::{self, Options, OptionsError, add_flags},
     progress::Reporter,
     publish::{PublicationWriter, PublishContext, PublishError, PublishRequest, Published},
+    serve::CONTENT_PREFIX,
     stage::Stage,
     sync::{
         RefreshRequest, Refreshed, SyncContext, SyncError, SyncRequest, SyncSummary, VersionDraft,
@@ -94,6 +95,13 @@ pub trait Plugin: Clone + Send + Sync + Sized + 'static {
     /// path. Most repository types need metadata around their files, hence the default.
     fn serves_versions(&self) -> bool {
         false
+    }
+
+    /// The path below which distributions are served by their base paths, with a slash at its end. A
+    /// plugin whose clients speak a protocol of their own names its [`routes`](Plugin::routes) here:
+    /// its distributions are then served there alone, and nothing is published automatically.
+    fn served_below(&self) -> &'static str {
+        CONTENT_PREFIX
     }
 
     /// Web routes of its own, beside `/pulp/content/`.
@@ -244,6 +252,8 @@ pub trait AnyPlugin: Send + Sync + 'static {
     ) -> Result<Published, PublishError>;
     /// [`Plugin::serves_versions`].
     fn serves_versions(&self) -> bool;
+    /// [`Plugin::served_below`].
+    fn served_below(&self) -> &'static str;
     /// [`Plugin::routes`].
     fn routes(&self, app: &crate::serve::ContentApp) -> axum::Router;
     /// [`Plugin::commands`].
@@ -334,6 +344,10 @@ impl<P: Plugin> AnyPlugin for P {
 
     fn serves_versions(&self) -> bool {
         Plugin::serves_versions(self)
+    }
+
+    fn served_below(&self) -> &'static str {
+        Plugin::served_below(self)
     }
 
     fn routes(&self, app: &crate::serve::ContentApp) -> axum::Router {

@@ -91,7 +91,7 @@ pub(super) async fn run(session: &Session, matches: &ArgMatches) -> CommandResul
         operations::find_repository(&installation, Some(plugin.name()), &declaration.name).await?;
     let summary =
         operations::synchronize(session, &installation, repository, None, None, &flags).await?;
-    let served_at = format!("/pulp/content/{}/", declaration.base_path()?);
+    let served_at = format!("{}{}/", plugin.served_below(), declaration.base_path()?);
     let mirrored = Mirrored { summary, served_at };
     session.printer.result(&mirrored, describe_result)?;
     Ok(())

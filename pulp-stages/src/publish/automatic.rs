@@ -8,11 +8,11 @@ use tokio_util::sync::CancellationToken;
 use super::{PublishError, PublishRequest, Published};
 use crate::{
     installation::Installation, plugin::AnyPlugin, progress::Reporter,
-    repository_settings::RepositorySettings,
+    repository_settings::RepositorySettings, serve::CONTENT_PREFIX,
 };
 
-/// Publishes the latest version if the repository publishes itself; `None` if it does not, or if
-/// that version is published with the same options already.
+/// Publishes the latest version if the repository publishes itself; `None` if it does not, if that
+/// version is published with the same options already, or if the plugin serves without publications.
 pub async fn autopublish(
     plugin: &dyn AnyPlugin,
     installation: &Installation,
@@ -21,7 +21,7 @@ pub async fn autopublish(
     reporter: Arc<dyn Reporter>,
 ) -> Result<Option<Published>, PublishError> {
     let settings = RepositorySettings::of(repository)?;
-    if !settings.autopublish {
+    if !settings.autopublish || plugin.served_below() != CONTENT_PREFIX {
         return Ok(None);
     }
     let (id, options) = (repository.id, settings.publication.clone());

@@ -20,6 +20,7 @@ use pulp_models::{
 use tokio::sync::Mutex;
 
 use super::{
+    CONTENT_PREFIX,
     listing::{Entry, EntryKind},
     request_path::RequestPath,
     settings::{DistributionSettings, ServeSettings},
@@ -211,6 +212,9 @@ impl<'a> Reading<'a> {
     fn sites(&mut self) -> Result<BTreeMap<String, Arc<Site>>, DbError> {
         let mut sites = BTreeMap::new();
         for distribution in distribution::list(self.conn)? {
+            if !self.is_served_here(&distribution) {
+                continue;
+            }
             let settings = DistributionSettings::of(&distribution);
             let base_path = distribution.base_path.to_string();
             let site = Site {
@@ -321,6 +325,12 @@ impl<'a> Reading<'a> {
             .iter()
             .map(|publication| (stamp(publication.created), Edition::published(publication)));
         Ok(Target::Checkpoints(named.collect()))
+    }
+
+    /// Whether it is this app's to serve, and not its plugin's own routes'.
+    fn is_served_here(&self, distribution: &Distribution) -> bool {
+        let plugin = self.plugins.get(&distribution.plugin);
+        plugin.is_none_or(|plugin| plugin.served_below() == CONTENT_PREFIX)
     }
 
     fn serves_versions(&self, distribution: &Distribution) -> bool {
