@@ -46,6 +46,7 @@ struct SettingsFile {
     home: Option<PathBuf>,
     database_url: Option<String>,
     log: Option<String>,
+    users_file: Option<PathBuf>,
 }
 
 /// The settings in force.
@@ -57,6 +58,8 @@ pub(crate) struct Settings {
     pub(crate) database_url: Option<String>,
     /// Log filter.
     pub(crate) log: String,
+    /// Users of the server, for `pulp serve`, whose flag wins over it.
+    pub(crate) users_file: Option<PathBuf>,
     origins: Vec<Origin>,
 }
 
@@ -91,7 +94,11 @@ impl Settings {
         let log = loader
             .pick("log", flags.log, file.log, Some("warn".to_owned()), Clone::clone)
             .unwrap_or_default();
-        Ok(Self { home, database_url, log, origins: loader.origins })
+        let users_file = std::env::var_os("PULP_USERS_FILE").map(PathBuf::from);
+        let users_file = loader.pick("users_file", users_file, file.users_file, None, |path| {
+            path.display().to_string()
+        });
+        Ok(Self { home, database_url, log, users_file, origins: loader.origins })
     }
 
     /// Every setting with its origin.
@@ -121,7 +128,9 @@ impl Loader<'_> {
         default: Option<T>,
         show: impl Fn(&T) -> String,
     ) -> Option<T> {
-        let from_environment = self.matches.value_source(name) == Some(ValueSource::EnvVariable);
+        // What is no flag of every command can only come from the environment here.
+        let from_environment = self.matches.try_contains_id(name).is_err()
+            || self.matches.value_source(name) == Some(ValueSource::EnvVariable);
         let (value, source) = match (flag, file) {
             (Some(value), _) if from_environment => (Some(value), "environment".to_owned()),
             (Some(value), _) => (Some(value), "flag".to_owned()),

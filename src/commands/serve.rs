@@ -3,14 +3,16 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use anyhow::Context as _;
-use clap::{ArgMatches, Args, Command, FromArgMatches as _};
-use pulp_stages::serve::{ContentApp, ServeSettings, ServerSettings, Tls, serve};
+use clap::{ArgMatches, Args, Command, FromArgMatches as _, ValueEnum};
+use pulp_stages::serve::{
+    Challenge, ContentApp, ServeSettings, ServerSettings, Tls, serve, users::Users,
+};
 use serde::Serialize;
 use tokio::net::TcpListener;
 
 use crate::{
     application::Session,
-    failure::{CommandResult, Failure},
+    failure::{CommandResult, Exit, Failure},
 };
 
 pub(super) fn describe() -> Command {
@@ -33,6 +35,22 @@ struct ServeFlags {
     /// Private key for TLS (PEM)
     #[arg(long, env = "PULP_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
+    /// Users and their passwords, as `htpasswd -B` writes them; who may do what is an option of each
+    /// repository (`pulp container repository create --help`) [default: nobody can log in]
+    #[arg(long, env = "PULP_USERS_FILE", value_name = "FILE")]
+    users_file: Option<PathBuf>,
+    /// How clients are asked to log in: they get a token for their password and show that, or send
+    /// the password with every request
+    #[arg(long, env = "PULP_LOGIN", value_name = "HOW", value_enum, default_value_t)]
+    login: Login,
+}
+
+/// See [`Challenge`].
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+enum Login {
+    #[default]
+    Bearer,
+    Basic,
 }
 
 /// Printed once the server answers.
@@ -63,7 +81,23 @@ pub(super) async fn run(session: &Session, matches: &ArgMatches) -> CommandResul
         Some(url) => url.as_str().trim_end_matches('/').to_owned(),
         None => format!("{scheme}://{address}"),
     };
-    let settings = ServeSettings { public_url: flags.public_url, ..ServeSettings::default() };
+    let users_file = flags.users_file.as_ref().or(session.settings.users_file.as_ref());
+    let users = users_file.map(|path| Users::open(path)).transpose().map_err(|error| {
+        Failure::from(anyhow::Error::new(error))
+            .hint("make it with `htpasswd -B -c FILE NAME`, of the package `apache2-utils`")
+            .exit(Exit::Usage)
+    })?;
+    let challenge = match flags.login {
+        Login::Bearer => Challenge::Bearer,
+        Login::Basic => Challenge::Basic,
+    };
+    let settings = ServeSettings {
+        public_url: flags.public_url,
+        users,
+        challenge,
+        is_secure: tls.is_some(),
+        ..ServeSettings::default()
+    };
     let app = ContentApp::new(installation, session.plugins.clone(), settings);
     let ready = Ready { address, url: format!("{url}/pulp/content/") };
     session.printer.result(&ready, |ready| format!("Serving {}", ready.url))?;

@@ -35,6 +35,7 @@ mod settings;
 mod status;
 mod stored;
 mod tls;
+pub mod users;
 
 #[cfg(test)]
 mod tests;
@@ -47,12 +48,12 @@ use axum::{
     response::Response,
     routing::{any, get},
 };
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header, uri::Authority};
 
 pub use deliver::Servable;
 pub use response::ResponseOptions;
 pub use server::{ServerSettings, serve};
-pub use settings::{DistributionSettings, ServeSettings};
+pub use settings::{Challenge, DistributionSettings, ServeSettings};
 pub use tls::{Tls, TlsError};
 
 use crate::{installation::Installation, plugin::Plugins};
@@ -109,6 +110,30 @@ impl ContentApp {
         let public = self.inner.settings.public_url.as_ref();
         let base = public.map_or("", |url| url.as_str().trim_end_matches('/'));
         format!("{base}{path}")
+    }
+
+    /// How this server is to behave.
+    pub fn settings(&self) -> &ServeSettings {
+        &self.inner.settings
+    }
+
+    /// The whole URL of `path`, as [`public_url`](Self::public_url) takes it, for a client that sent
+    /// `head`. Without a configured URL it is made of the host that the client named, `None` if that
+    /// is none; a proxy that ends TLS in front of the server says so by `X-Forwarded-Proto`.
+    pub fn absolute_url(&self, head: &http::request::Parts, path: &str) -> Option<String> {
+        let settings = &self.inner.settings;
+        if settings.public_url.is_some() {
+            return Some(self.public_url(path));
+        }
+        let host = match head.uri.authority() {
+            Some(authority) => authority.as_str(),
+            None => head.headers.get(header::HOST)?.to_str().ok()?,
+        };
+        let host: Authority = host.parse().ok()?;
+        let forwarded = head.headers.get("x-forwarded-proto");
+        let is_secure = settings.is_secure || forwarded.is_some_and(|scheme| scheme == "https");
+        let scheme = if is_secure { "https" } else { "http" };
+        Some(format!("{scheme}://{host}{path}"))
     }
 
     /// All routes, the plugins' own among them.

@@ -6,6 +6,8 @@ use pulp_models::distribution::Distribution;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use super::users::Users;
+
 /// Settings of a [`ContentApp`](super::ContentApp).
 #[derive(Debug, Clone)]
 pub struct ServeSettings {
@@ -19,6 +21,22 @@ pub struct ServeSettings {
     pub superseded_grace: Duration,
     /// Published paths whose bytes are remembered; each takes some 300 bytes. Default: 131,072.
     pub resolved_paths: usize,
+    /// Who may log in, for plugins that serve by rights. Default: nobody.
+    pub users: Option<Users>,
+    /// How they ask for a password. Default: [`Challenge::Bearer`].
+    pub challenge: Challenge,
+    /// Whether clients reach the server by TLS. Default: false.
+    pub is_secure: bool,
+}
+
+/// How a client is told that it has to say who it is (RFC 9110, section 11.6.1).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Challenge {
+    /// It gets a token for its password first, and shows that.
+    #[default]
+    Bearer,
+    /// It sends its password with every request.
+    Basic,
 }
 
 impl Default for ServeSettings {
@@ -28,6 +46,9 @@ impl Default for ServeSettings {
             source_cool_down: Duration::from_secs(300),
             superseded_grace: Duration::from_secs(3 * 24 * 3600),
             resolved_paths: 131_072,
+            users: None,
+            challenge: Challenge::default(),
+            is_secure: false,
         }
     }
 }
