@@ -3,7 +3,7 @@
 //! A repository is what a registry calls by one name: blobs, manifests, tags. [`survey`] finds out
 //! what upstream's tags name, `first_stage` reads manifests down to blobs, and the framework does
 //! the rest of a sync; `routes` serves the result under `/v2/` as the OCI distribution
-//! specification says.
+//! specification says, to whom [`access`] allows; [`pull_through`] syncs what clients ask for first.
 
 pub mod content;
 pub mod options;
@@ -26,6 +26,8 @@ mod first_stage;
 pub mod survey;
 mod tree;
 
+pub mod access;
+pub mod pull_through;
 pub mod errors;
 pub mod paging;
 mod routes;

@@ -9,7 +9,8 @@ use crate::{
     digest::Digest,
     filter::{PlatformFilter, TagFilter, TagPattern},
     manifest::{self, Platform},
-    reference::RepositoryName,
+    pull_through::RepositoryGlob,
+    reference::{RepositoryName, Tag},
 };
 
 /// Options of a remote: which repository of the registry, and what of it.
@@ -32,6 +33,10 @@ pub struct ContainerRemoteOptions {
     #[arg(long, value_name = "NUMBER")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub newest_tags: Option<usize>,
+    /// Only this tag, without asking upstream for its list of tags (repeatable)
+    #[arg(long = "tag", value_name = "TAG")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub exact_tags: Vec<Tag>,
     /// Also this manifest, whatever its tags (repeatable)
     #[arg(long = "digest", value_name = "DIGEST")]
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -67,10 +72,41 @@ pub struct ContainerRemoteOptions {
 #[derive(Debug, Clone, Default, PartialEq, Args, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ContainerRepositoryOptions {
-    /// Clients may push to it
+    /// Users may push to it: those that `--push-user` names, every one if none is named
     #[arg(long)]
     #[serde(skip_serializing_if = "is_false")]
     pub push: bool,
+    /// User who may push to it (repeatable)
+    #[arg(long = "push-user", value_name = "NAME")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub push_users: Vec<String>,
+    /// ANYBODY who reaches the server may push to it and delete from it, without a password
+    #[arg(long)]
+    #[serde(skip_serializing_if = "is_false")]
+    pub anonymous_push: bool,
+    /// Only users may pull from it: those that `--pull-user` and `--push-user` name, every one if
+    /// none is named
+    #[arg(long)]
+    #[serde(skip_serializing_if = "is_false")]
+    pub private: bool,
+    /// User who may pull from it; nobody else may then but those who push (repeatable)
+    #[arg(long = "pull-user", value_name = "NAME")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub pull_users: Vec<String>,
+    /// Fetch what clients ask for below its distribution from this remote, when they first ask:
+    /// `HOST/BASE-PATH/library/debian:12` is `library/debian:12` of the remote
+    #[arg(long, value_name = "REMOTE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pull_through: Option<String>,
+    /// Upstream repository that may be fetched so: a glob, as in `library/*`; `**` is every one
+    /// [default: none] (repeatable)
+    #[arg(long = "pull-through-repository", value_name = "GLOB")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub pull_through_repositories: Vec<RepositoryGlob>,
+    /// Seconds for which a tag is served without asking upstream whether it moved [default: 300]
+    #[arg(long, value_name = "SECONDS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pull_through_max_age: Option<u64>,
 }
 
 impl ContainerRemoteOptions {

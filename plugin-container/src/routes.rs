@@ -6,6 +6,8 @@
 //! of its distribution, and takes pushes if its options say so.
 
 mod endpoint;
+mod gate;
+mod token;
 mod index;
 pub(crate) mod lookup;
 mod pull;
@@ -25,19 +27,22 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::any,
 };
-use http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use http::{HeaderName, HeaderValue, Method, request::Parts};
 use pulp_models::{Db, DbError, RepositoryId};
 use pulp_stages::serve::ContentApp;
 
 use self::{
     endpoint::Endpoint,
+    gate::Gate,
     index::VersionLists,
     lookup::Site,
     pull::Asked,
     uploads::{Pending, Uploads},
 };
 use crate::{
+    access::Action,
     errors::{ErrorCode, RegistryError},
+    pull_through::PullThrough,
     reference::RepositoryName,
 };
 
@@ -46,6 +51,8 @@ const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api
 /// Everything that answers `/v2/`. Shared by all requests.
 struct RegistryRoutes {
     app: ContentApp,
+    gate: Gate,
+    through: PullThrough,
     lists: VersionLists,
     uploads: Uploads,
     pending: Pending,
@@ -64,6 +71,8 @@ struct Writable {
 pub(crate) fn router(app: &ContentApp) -> Router {
     let routes = Arc::new(RegistryRoutes {
         app: app.clone(),
+        gate: Gate::new(app),
+        through: PullThrough::new(app.installation()),
         lists: VersionLists::new(app.installation().db.clone()),
         uploads: Uploads::default(),
         pending: Pending::default(),
@@ -78,15 +87,8 @@ pub(crate) fn router(app: &ContentApp) -> Router {
 
 async fn answer(State(routes): State<Arc<RegistryRoutes>>, request: Request) -> Response {
     let (head, body) = request.into_parts();
-    let path = head.uri.path();
-    let (method, headers, query) = (&head.method, &head.headers, head.uri.query());
-    let asked = Asked { method, headers, path, query };
-    let below = path.strip_prefix("/v2").unwrap_or(path).trim_start_matches('/');
-    let mut response = match Endpoint::parse(below) {
-        Ok(endpoint) => routes
-            .dispatch(asked, endpoint, body)
-            .await
-            .unwrap_or_else(RegistryError::into_response),
+    let mut response = match routes.respond(&head, body).await {
+        Ok(response) => response,
         Err(error) => error.into_response(),
     };
     response.headers_mut().insert(API_VERSION, HeaderValue::from_static("registry/2.0"));
@@ -94,6 +96,16 @@ async fn answer(State(routes): State<Arc<RegistryRoutes>>, request: Request) -> 
 }
 
 impl RegistryRoutes {
+    async fn respond(&self, head: &Parts, body: Body) -> Result<Response, RegistryError> {
+        let path = head.uri.path();
+        let below = path.strip_prefix("/v2").unwrap_or(path).trim_start_matches('/');
+        let endpoint = Endpoint::parse(below)?;
+        let caller = self.caller(head, &endpoint).await?;
+        let (method, headers, query) = (&head.method, &head.headers, head.uri.query());
+        let asked = Asked { head, caller: &caller, method, headers, path, query };
+        self.dispatch(asked, endpoint, body).await
+    }
+
     async fn dispatch(
         &self,
         asked: Asked<'_>,
@@ -102,7 +114,8 @@ impl RegistryRoutes {
     ) -> Result<Response, RegistryError> {
         let reads = *asked.method == Method::GET || *asked.method == Method::HEAD;
         match (asked.method.as_str(), endpoint) {
-            (_, Endpoint::Base) if reads => Ok(base()),
+            (_, Endpoint::Base) if reads => self.base(asked),
+            ("GET", Endpoint::Token) => self.token(asked).await,
             (_, Endpoint::Catalog) if reads => self.catalog(asked).await,
             (_, Endpoint::Tags(name)) if reads => self.tags(asked, &name).await,
             (_, Endpoint::Referrers(name, digest)) if reads => {
@@ -112,20 +125,20 @@ impl RegistryRoutes {
                 self.manifest(asked, &name, reference).await
             }
             (_, Endpoint::Blob(name, digest)) if reads => self.blob(asked, &name, digest).await,
-            (_, Endpoint::Upload(name, id)) if reads => self.upload_status(name, &id).await,
+            (_, Endpoint::Upload(name, id)) if reads => self.upload_status(asked, name, &id).await,
             ("POST", Endpoint::Uploads(name)) => self.begin_upload(asked, name, body).await,
             ("PATCH", Endpoint::Upload(name, id)) => {
                 self.continue_upload(asked, name, &id, body).await
             }
             ("PUT", Endpoint::Upload(name, id)) => self.finish_upload(asked, name, &id, body).await,
-            ("DELETE", Endpoint::Upload(name, id)) => self.cancel_upload(name, &id).await,
+            ("DELETE", Endpoint::Upload(name, id)) => self.cancel_upload(asked, name, &id).await,
             ("PUT", Endpoint::Manifest(name, reference)) => {
                 self.put_manifest(asked, name, reference, body).await
             }
             ("DELETE", Endpoint::Manifest(name, reference)) => {
-                self.delete_manifest(name, reference).await
+                self.delete_manifest(asked, name, reference).await
             }
-            ("DELETE", Endpoint::Blob(name, digest)) => self.delete_blob(name, digest).await,
+            ("DELETE", Endpoint::Blob(name, digest)) => self.delete_blob(asked, name, digest).await,
             (method, _) => {
                 let message = format!("`{method}` makes no sense here");
                 Err(RegistryError::new(ErrorCode::Unsupported, message))
@@ -134,17 +147,18 @@ impl RegistryRoutes {
     }
 
     /// The repository, if it takes pushes.
-    async fn writable(&self, name: &RepositoryName) -> Result<Writable, RegistryError> {
-        let wanted = name.clone();
-        let found = self.db().read(move |conn| lookup::writable(conn, &wanted)).await;
-        match found.map_err(|error| internal(&error))? {
-            Some((site, true)) => Ok(Writable { repository: site.repository, site }),
-            Some((_, false)) => Err(RegistryError::new(
-                ErrorCode::Denied,
-                format!("Repository `{name}` takes no pushes"),
-            )),
-            None => Err(unknown_name(name)),
+    async fn writable(
+        &self,
+        asked: Asked<'_>,
+        name: &RepositoryName,
+    ) -> Result<Writable, RegistryError> {
+        let place = self.allowed(asked, name, Action::Push).await?;
+        let site = place.site(name)?;
+        if !place.is_newest {
+            let message = format!("`{name}` serves one version for good and takes no pushes");
+            return Err(RegistryError::new(ErrorCode::Denied, message));
         }
+        Ok(Writable { repository: site.repository, site })
     }
 
     /// To be locked by whoever changes the repository.
@@ -162,23 +176,11 @@ impl RegistryRoutes {
     fn db(&self) -> &Db {
         &self.app.installation().db
     }
-
-    async fn site(&self, name: &RepositoryName) -> Result<Site, RegistryError> {
-        let wanted = name.clone();
-        let site = self.db().read(move |conn| lookup::site(conn, &wanted)).await;
-        site.map_err(|error| internal(&error))?.ok_or_else(|| unknown_name(name))
-    }
 }
 
 fn unknown_name(name: &RepositoryName) -> RegistryError {
     RegistryError::new(ErrorCode::NameUnknown, format!("There is no repository `{name}`"))
         .with_detail(serde_json::json!({"name": name}))
-}
-
-/// `/v2/` says that this is a registry.
-fn base() -> Response {
-    (StatusCode::OK, [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], "{}")
-        .into_response()
 }
 
 /// Logged here, where it is handled; the client learns only that it isn't to blame.

@@ -64,6 +64,12 @@ impl Survey {
         let mut digests = options.digests.clone();
         digests.sort_unstable();
         digests.dedup();
+        // Whoever names tags knows them; a list may be long.
+        if !options.exact_tags.is_empty() {
+            let wanted = options.exact_tags.clone();
+            let tags = Self::resolve(registry, wanted, options, concurrency, left_out).await?;
+            return Ok(Self { tags, digests, companions: Vec::new() });
+        }
         // Whoever names digests and nothing else wants no tags.
         if filter.is_everything() && !digests.is_empty() {
             return Ok(Self { digests, ..Self::default() });

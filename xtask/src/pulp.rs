@@ -134,7 +134,13 @@ impl Installation {
 
     /// Starts `pulp serve` and waits until it says that it answers.
     pub(crate) fn serve(&self) -> Result<Serving> {
-        let mut running = self.start(&["serve", "--listen", "127.0.0.1:0", "--json"])?;
+        self.serve_with(&[])
+    }
+
+    /// The same with further arguments.
+    pub(crate) fn serve_with(&self, more: &[&str]) -> Result<Serving> {
+        let arguments = ["serve", "--listen", "127.0.0.1:0", "--json"];
+        let mut running = self.start(&[&arguments[..], more].concat())?;
         let line = running.line(START)?;
         let ready: Value = serde_json::from_str(&line)
             .with_context(|| format!("`pulp serve --json` printed no JSON: `{line}`"))?;

@@ -17,6 +17,8 @@ pub(super) enum Endpoint {
     Base,
     /// `/v2/_catalog`
     Catalog,
+    /// `/v2/_token`; no repository has such a name
+    Token,
     /// `/v2/<name>/tags/list`
     Tags(RepositoryName),
     /// `/v2/<name>/manifests/<reference>`
@@ -32,6 +34,19 @@ pub(super) enum Endpoint {
 }
 
 impl Endpoint {
+    /// The repository that it is about.
+    pub(super) fn repository(&self) -> Option<&RepositoryName> {
+        match self {
+            Self::Base | Self::Catalog | Self::Token => None,
+            Self::Tags(name)
+            | Self::Manifest(name, _)
+            | Self::Blob(name, _)
+            | Self::Uploads(name)
+            | Self::Upload(name, _)
+            | Self::Referrers(name, _) => Some(name),
+        }
+    }
+
     /// Reads the part of a path that follows `/v2/`, percent-encoded as it came.
     pub(super) fn parse(below: &str) -> Result<Self, RegistryError> {
         let decoded = percent_decode_str(below).decode_utf8();
@@ -40,6 +55,7 @@ impl Endpoint {
         match path {
             "" => return Ok(Self::Base),
             "_catalog" => return Ok(Self::Catalog),
+            "_token" => return Ok(Self::Token),
             _ => {}
         }
         let segments: Vec<&str> = path.split('/').collect();
@@ -101,6 +117,7 @@ mod tests {
         let cases = [
             (String::new(), Endpoint::Base),
             ("_catalog".into(), Endpoint::Catalog),
+            ("_token".into(), Endpoint::Token),
             ("tags/tags/list".into(), Endpoint::Tags(name("tags"))),
             (
                 "a/blobs/b/manifests/v1".into(),

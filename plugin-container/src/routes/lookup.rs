@@ -3,22 +3,32 @@
 //! Every function runs inside one read transaction of the caller. A blob or manifest counts only
 //! if it belongs to the version that is served, whoever else has it.
 
+use std::{collections::HashMap, time::Duration};
+
 use pulp_models::{
     Connection, ContentId, DbError, RepositoryId, VersionNumber,
     content::{self, StoredContent},
     content_artifact::{self, ContentArtifact},
-    distribution::{self, Target},
-    publication, repository,
+    distribution::{self, Distribution, Target},
+    publication,
+    repository::{self, Repository},
     version::{self, Columns},
 };
 use pulp_stages::{Content as _, options, repository_settings::RepositorySettings};
 
+use super::unknown_name;
 use crate::{
+    access::Rights,
     content::{ContainerContent, ManifestContent},
     digest::Digest,
+    errors::RegistryError,
     options::ContainerRepositoryOptions,
+    pull_through::{self, Behind},
     reference::{Reference, RepositoryName},
 };
+
+/// How long a pulled tag counts as unmoved, if the repository doesn't say.
+const DEFAULT_MAX_AGE: Duration = Duration::from_secs(300);
 
 /// What a name serves: a version of a repository.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -34,13 +44,39 @@ pub(crate) struct BlobRow {
     pub(crate) file: ContentArtifact,
 }
 
-/// The site that `name` serves; `None` if no distribution of this plugin has that base path, or
-/// it serves nothing.
-pub(super) fn site(conn: &mut Connection, name: &RepositoryName) -> Result<Option<Site>, DbError> {
-    let found = distribution::find(conn, name.as_str())?;
-    let Some((distribution, "")) = found else { return Ok(None) };
+/// What a name serves, and to whom.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    /// `None`: nothing was pulled through yet.
+    pub(super) site: Option<Site>,
+    pub(super) rights: Rights,
+    /// Whether it is always the newest version, so that what is pushed shows.
+    pub(super) is_newest: bool,
+    /// Where it is pulled through from, if it is.
+    pub(super) behind: Option<Behind>,
+}
+
+impl Place {
+    /// What it serves, or that there is no such repository.
+    pub(super) fn site(&self, name: &RepositoryName) -> Result<Site, RegistryError> {
+        self.site.ok_or_else(|| unknown_name(name))
+    }
+}
+
+/// The place that `name` names; `None` if no distribution of this plugin has that base path, or it
+/// serves nothing.
+pub(super) fn place(
+    conn: &mut Connection,
+    name: &RepositoryName,
+) -> Result<Option<Place>, DbError> {
+    let Some((distribution, rest)) = distribution::find(conn, name.as_str())? else {
+        return Ok(None);
+    };
     if distribution.plugin != crate::NAME {
         return Ok(None);
+    }
+    if !rest.is_empty() {
+        return place_behind(conn, &distribution, rest);
     }
     let (repository, version) = match distribution.target {
         Target::Nothing => return Ok(None),
@@ -51,23 +87,48 @@ pub(super) fn site(conn: &mut Connection, name: &RepositoryName) -> Result<Optio
             (publication.repository, publication.version)
         }
     };
-    Ok(Some(Site { repository, version }))
+    let options = options_of(&repository::get_by_id(conn, repository)?)?;
+    Ok(Some(Place {
+        site: Some(Site { repository, version }),
+        rights: Rights::of(&options),
+        is_newest: matches!(distribution.target, Target::Repository(_)),
+        behind: None,
+    }))
 }
 
-/// The repository that `name` lets clients push to: its newest version is served, and its options
-/// say so. `None` if there is no such name; the second value tells whether pushing is allowed.
-pub(super) fn writable(
+/// What stands for `upstream` below a distribution, if its repository pulls that through.
+fn place_behind(
     conn: &mut Connection,
-    name: &RepositoryName,
-) -> Result<Option<(Site, bool)>, DbError> {
-    let Some(site) = site(conn, name)? else { return Ok(None) };
-    let found = distribution::find(conn, name.as_str())?;
-    let newest = found.is_some_and(|(found, _)| matches!(found.target, Target::Repository(_)));
-    let row = repository::get_by_id(conn, site.repository)?;
-    let push = RepositorySettings::of(&row)
+    distribution: &Distribution,
+    upstream: &str,
+) -> Result<Option<Place>, DbError> {
+    let (Target::Repository(parent), Ok(upstream)) = (distribution.target, upstream.parse()) else {
+        return Ok(None);
+    };
+    let parent = repository::get_by_id(conn, parent)?;
+    let options = options_of(&parent)?;
+    let is_wanted = options.pull_through_repositories.iter().any(|glob| glob.matches(&upstream));
+    let Some(remote) = options.pull_through.clone().filter(|_| is_wanted) else { return Ok(None) };
+    let repository = pull_through::repository_of(&parent.name, upstream.as_str());
+    let site = match repository::get(conn, &repository) {
+        Ok(row) => Some(Site { repository: row.id, version: version::latest(conn, row.id)? }),
+        Err(DbError::NotFound { .. }) => None,
+        Err(error) => return Err(error),
+    };
+    let max_age = options.pull_through_max_age.map_or(DEFAULT_MAX_AGE, Duration::from_secs);
+    Ok(Some(Place {
+        site,
+        rights: Rights::of(&options).to_pull(),
+        is_newest: true,
+        behind: Some(Behind { remote, upstream, repository, max_age }),
+    }))
+}
+
+/// A repository's own options. Nobody guesses rights: options that cannot be read are an error.
+fn options_of(row: &Repository) -> Result<ContainerRepositoryOptions, DbError> {
+    RepositorySettings::of(row)
         .and_then(|settings| options::parse::<ContainerRepositoryOptions>(&settings.options))
-        .is_ok_and(|options| options.push);
-    Ok(Some((site, newest && push)))
+        .map_err(DbError::corrupt("repository.options"))
 }
 
 /// The manifest that `reference` names.
@@ -123,15 +184,34 @@ pub(super) fn member(
     Ok(contained.then_some(id))
 }
 
-/// The names that are served, sorted.
-pub(super) fn names(conn: &mut Connection) -> Result<Vec<String>, DbError> {
-    let distributions = distribution::list(conn)?.into_iter();
-    let mut names: Vec<_> = distributions
-        .filter(|found| found.plugin == crate::NAME && found.target != Target::Nothing)
-        .map(|found| found.base_path.as_str().to_owned())
-        .filter(|name| name.parse::<RepositoryName>().is_ok())
-        .collect();
-    names.sort_unstable();
+/// The names that are served, sorted, and the rights to them.
+pub(super) fn names(conn: &mut Connection) -> Result<Vec<(String, Rights)>, DbError> {
+    let mut rows = repository::list(conn)?;
+    rows.retain(|row| row.plugin == crate::NAME);
+    let mut known = HashMap::new();
+    for row in &rows {
+        known.insert(row.id, (row, options_of(row)?));
+    }
+    let mut names = Vec::new();
+    for found in distribution::list(conn)?.into_iter().filter(|found| found.plugin == crate::NAME) {
+        let repository = match found.target {
+            Target::Nothing => continue,
+            Target::Repository(repository) | Target::Version(repository, _) => repository,
+            Target::Publication(id) => publication::get(conn, id)?.repository,
+        };
+        let Some((row, options)) = known.get(&repository) else { continue };
+        let base_path = found.base_path.as_str();
+        if base_path.parse::<RepositoryName>().is_ok() {
+            names.push((base_path.to_owned(), Rights::of(options)));
+        }
+        if options.pull_through.is_some() {
+            let behind =
+                rows.iter().filter_map(|kept| pull_through::upstream_of(&row.name, &kept.name));
+            let rights = Rights::of(options).to_pull();
+            names.extend(behind.map(|name| (format!("{base_path}/{name}"), rights.clone())));
+        }
+    }
+    names.sort_unstable_by(|(a, _), (b, _): &(String, Rights)| a.cmp(b));
     Ok(names)
 }
 

@@ -8,12 +8,16 @@ use axum::{
     body::Body,
     response::{IntoResponse as _, Response},
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request::Parts};
 use pulp_stages::serve::{ResponseOptions, Servable};
 use serde_json::{Value, json};
 
-use super::{RegistryRoutes, internal, lookup};
+use super::{
+    RegistryRoutes, internal,
+    lookup::{self, Place},
+};
 use crate::{
+    access::{Action, Caller},
     content::ManifestContent,
     digest::Digest,
     errors::{ErrorCode, RegistryError},
@@ -31,6 +35,8 @@ const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
 /// The parts of a request that answers depend on.
 #[derive(Clone, Copy)]
 pub(super) struct Asked<'a> {
+    pub(super) head: &'a Parts,
+    pub(super) caller: &'a Caller,
     pub(super) method: &'a Method,
     pub(super) headers: &'a HeaderMap,
     pub(super) path: &'a str,
@@ -41,6 +47,8 @@ impl RegistryRoutes {
     pub(super) async fn catalog(&self, asked: Asked<'_>) -> Result<Response, RegistryError> {
         let page = PageRequest::parse(asked.query)?;
         let names = self.db().read(lookup::names).await.map_err(|error| internal(&error))?;
+        let visible = names.into_iter().filter(|(_, rights)| asked.caller.may_list(rights));
+        let names: Vec<_> = visible.map(|(name, _)| name).collect();
         let (names, link) = page.cut(asked.path, &names);
         Ok(list(asked.method, &json!({"repositories": names}), link))
     }
@@ -51,7 +59,7 @@ impl RegistryRoutes {
         name: &RepositoryName,
     ) -> Result<Response, RegistryError> {
         let page = PageRequest::parse(asked.query)?;
-        let site = self.site(name).await?;
+        let site = self.allowed(asked, name, Action::Pull).await?.site(name)?;
         let tags = self.lists.tags(site).await.map_err(|error| internal(&error))?;
         let (tags, link) = page.cut(asked.path, &tags);
         Ok(list(asked.method, &json!({"name": name, "tags": tags}), link))
@@ -63,11 +71,18 @@ impl RegistryRoutes {
         name: &RepositoryName,
         reference: Reference,
     ) -> Result<Response, RegistryError> {
-        let site = self.site(name).await?;
+        let mut place = self.allowed(asked, name, Action::Pull).await?;
         let by_tag = matches!(reference, Reference::Tag(_));
-        let wanted = reference.clone();
-        let found = self.db().read(move |conn| lookup::manifest(conn, site, &wanted)).await;
-        let manifest = found.map_err(|error| internal(&error))?.ok_or_else(|| {
+        let mut found = self.find_manifest(&place, &reference).await?;
+        if let Some(behind) = place.behind.as_ref().filter(|_| by_tag || found.is_none()) {
+            let here = found.as_ref().map(|manifest| manifest.digest);
+            if self.through.refresh(behind, &reference, here).await? {
+                place = self.allowed(asked, name, Action::Pull).await?;
+                found = self.find_manifest(&place, &reference).await?;
+            }
+        }
+        place.site(name)?;
+        let manifest = found.ok_or_else(|| {
             RegistryError::new(
                 ErrorCode::ManifestUnknown,
                 format!("There is no manifest `{reference}`"),
@@ -84,13 +99,24 @@ impl RegistryRoutes {
         Ok(respond(asked, &manifest))
     }
 
+    async fn find_manifest(
+        &self,
+        place: &Place,
+        reference: &Reference,
+    ) -> Result<Option<ManifestContent>, RegistryError> {
+        let Some(site) = place.site else { return Ok(None) };
+        let wanted = reference.clone();
+        let found = self.db().read(move |conn| lookup::manifest(conn, site, &wanted)).await;
+        found.map_err(|error| internal(&error))
+    }
+
     pub(super) async fn blob(
         &self,
         asked: Asked<'_>,
         name: &RepositoryName,
         digest: Digest,
     ) -> Result<Response, RegistryError> {
-        let site = self.site(name).await?;
+        let site = self.allowed(asked, name, Action::Pull).await?.site(name)?;
         let found = self.db().read(move |conn| lookup::blob(conn, site, &digest)).await;
         let servable = match found.map_err(|error| internal(&error))? {
             Some(blob) => {
@@ -119,7 +145,7 @@ impl RegistryRoutes {
         name: &RepositoryName,
         subject: Digest,
     ) -> Result<Response, RegistryError> {
-        let site = self.site(name).await?;
+        let site = self.allowed(asked, name, Action::Pull).await?.site(name)?;
         let referrers = self.lists.referrers(site).await.map_err(|error| internal(&error))?;
         let wanted = url::form_urlencoded::parse(asked.query.unwrap_or_default().as_bytes())
             .find_map(|(key, value)| (key == "artifactType").then(|| value.into_owned()));
@@ -154,7 +180,11 @@ fn list(method: &Method, document: &Value, link: Option<String>) -> Response {
     response
 }
 
-fn json_response(method: &Method, document: &Value, content_type: &'static str) -> Response {
+pub(super) fn json_response(
+    method: &Method,
+    document: &Value,
+    content_type: &'static str,
+) -> Response {
     let body = document.to_string();
     let length = HeaderValue::from(body.len());
     let body = if method == Method::HEAD { Body::empty() } else { Body::from(body) };

@@ -28,6 +28,7 @@ use super::{
     uploads::{self, Upload},
 };
 use crate::{
+    access::Action,
     content::{BlobContent, ContainerContent},
     digest::{Digest, DigestError},
     errors::{ErrorCode, RegistryError},
@@ -47,7 +48,7 @@ impl RegistryRoutes {
         name: RepositoryName,
         body: Body,
     ) -> Result<Response, RegistryError> {
-        let writable = self.writable(&name).await?;
+        let writable = self.writable(asked, &name).await?;
         if let Some(mount) = parameter(asked, "mount") {
             let digest = parse_digest(&mount)?;
             if self.mount(asked, &writable, &digest).await? {
@@ -73,7 +74,7 @@ impl RegistryRoutes {
         id: &str,
         body: Body,
     ) -> Result<Response, RegistryError> {
-        self.writable(&name).await?;
+        self.writable(asked, &name).await?;
         let session = self.uploads.get(&name, id)?;
         let mut upload = session.lock().await;
         let received = take(&mut upload, asked.headers, &name, id, body).await?;
@@ -88,7 +89,7 @@ impl RegistryRoutes {
         id: &str,
         body: Body,
     ) -> Result<Response, RegistryError> {
-        let writable = self.writable(&name).await?;
+        let writable = self.writable(asked, &name).await?;
         let digest = parameter(asked, "digest").ok_or_else(|| {
             RegistryError::new(ErrorCode::DigestInvalid, "The parameter `digest` is missing")
         })?;
@@ -107,10 +108,11 @@ impl RegistryRoutes {
     /// `GET`: how much is there.
     pub(super) async fn upload_status(
         &self,
+        asked: Asked<'_>,
         name: RepositoryName,
         id: &str,
     ) -> Result<Response, RegistryError> {
-        self.writable(&name).await?;
+        self.writable(asked, &name).await?;
         let session = self.uploads.get(&name, id)?;
         let received = session.lock().await.verifier.as_ref().map(Verifier::received);
         let received = received.ok_or_else(|| uploads::unknown(id))?;
@@ -120,17 +122,18 @@ impl RegistryRoutes {
     /// `DELETE`: forgets it.
     pub(super) async fn cancel_upload(
         &self,
+        asked: Asked<'_>,
         name: RepositoryName,
         id: &str,
     ) -> Result<Response, RegistryError> {
-        self.writable(&name).await?;
+        self.writable(asked, &name).await?;
         self.uploads.get(&name, id)?;
         self.uploads.end(id);
         Ok(StatusCode::NO_CONTENT.into_response())
     }
 
-    /// Whether the blob now belongs to the repository, too. Only what `from` names is looked at:
-    /// who knows a digest may not have the right to the bytes.
+    /// Whether the blob now belongs to the repository, too. Only what `from` names is looked at, and
+    /// only if the caller may pull from it: who knows a digest may not have the right to the bytes.
     async fn mount(
         &self,
         asked: Asked<'_>,
@@ -139,15 +142,12 @@ impl RegistryRoutes {
     ) -> Result<bool, RegistryError> {
         let Some(from) = parameter(asked, "from") else { return Ok(false) };
         let Ok(from) = from.parse::<RepositoryName>() else { return Ok(false) };
-        let wanted = *digest;
-        let found = self.db().read(move |conn| {
-            let Some(site) = lookup::site(conn, &from)? else { return Ok(None) };
-            Ok(Some((site, lookup::blob(conn, site, &wanted)?.map(|blob| blob.content))))
-        });
+        let Ok(from) = self.allowed(asked, &from, Action::Pull).await else { return Ok(false) };
+        let (Some(site), wanted) = (from.site, *digest) else { return Ok(false) };
+        let found = self.db().read(move |conn| lookup::blob(conn, site, &wanted));
         let content = match found.await.map_err(|error| internal(&error))? {
-            None => None,
-            Some((_, Some(content))) => Some(content),
-            Some((site, None)) => self.pending.get(site.repository, digest),
+            Some(blob) => Some(blob.content),
+            None => self.pending.get(site.repository, digest),
         };
         if let Some(content) = content {
             self.pending.add(writable.repository, *digest, content);

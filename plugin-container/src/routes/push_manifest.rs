@@ -50,7 +50,7 @@ impl RegistryRoutes {
         reference: Reference,
         body: Body,
     ) -> Result<Response, RegistryError> {
-        let writable = self.writable(&name).await?;
+        let writable = self.writable(asked, &name).await?;
         let limit = manifest::DEFAULT_MAX_SIZE;
         let raw = axum::body::to_bytes(body, limit).await.map_err(|_| {
             let message = format!("The manifest is larger than {limit} bytes, or broke off");
@@ -92,10 +92,11 @@ impl RegistryRoutes {
     /// `DELETE`: by digest, with all tags that name it; by tag, the tag alone.
     pub(super) async fn delete_manifest(
         &self,
+        asked: Asked<'_>,
         name: RepositoryName,
         reference: Reference,
     ) -> Result<Response, RegistryError> {
-        let writable = self.writable(&name).await?;
+        let writable = self.writable(asked, &name).await?;
         let shown = reference.to_string();
         let found = self.change(&writable, Vec::new(), move |conn, site, change| {
             change.remove = match &reference {
@@ -115,10 +116,11 @@ impl RegistryRoutes {
     /// `DELETE`: the blob leaves the repository, whatever refers to it.
     pub(super) async fn delete_blob(
         &self,
+        asked: Asked<'_>,
         name: RepositoryName,
         digest: Digest,
     ) -> Result<Response, RegistryError> {
-        let writable = self.writable(&name).await?;
+        let writable = self.writable(asked, &name).await?;
         let was_pending = self.pending.remove(writable.repository, &digest);
         let was_member = self.change(&writable, Vec::new(), move |conn, site, change| {
             change.remove.extend(lookup::blob(conn, site, &digest)?.map(|blob| blob.content));

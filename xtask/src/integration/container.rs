@@ -13,7 +13,10 @@ use crate::{
     run,
 };
 
+mod access;
+mod clients;
 mod conformance;
+mod fetching;
 mod registry;
 
 use registry::{Registry, UPSTREAM_NAME};
@@ -42,6 +45,9 @@ pub(super) fn cases() -> Vec<Case> {
             run: podman,
         },
     ];
+    cases.extend(access::cases());
+    cases.extend(clients::cases());
+    cases.extend(fetching::cases());
     cases.extend(conformance::cases());
     cases
 }
@@ -185,7 +191,7 @@ fn lost(lab: &Lab) -> Result<()> {
     let registry = Registry::start()?;
     registry.push_image("v1", 1)?;
     mirror(lab, &registry, &["--policy", "immediate"])?;
-    let team = ["container", "repository", "create", "--name", "upstream", "--push"];
+    let team = ["container", "repository", "create", "--name", "upstream", "--anonymous-push"];
     lab.pulp.run(&team)?;
     let site = ["container", "distribution", "create", "--name", "upstream"];
     let target = ["--base-path", "upstream", "--repository", "upstream"];

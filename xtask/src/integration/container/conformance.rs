@@ -55,7 +55,7 @@ impl Registry {
 
     fn create(lab: &Lab, name: &str, push: bool) -> Result<()> {
         let mut create = vec!["container", "repository", "create", "--name", name];
-        create.extend(push.then_some("--push"));
+        create.extend(push.then_some("--anonymous-push"));
         lab.pulp.run(&create)?;
         let distribution = ["container", "distribution", "create", "--name", name];
         let target = ["--base-path", name, "--repository", name];

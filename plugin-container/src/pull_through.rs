@@ -1,0 +1,304 @@
+//! Pull-through: what a client asks for first is fetched first then, and kept.
+//!
+//! A repository with the option `pull_through` names a remote; every name below its distribution
+//! stands for a repository of that registry ([`Behind`]), as far as [`RepositoryGlob`]s allow. The
+//! first client that asks for one of its tags or manifests starts a sync of just that into a
+//! repository of its own; everybody who asks meanwhile waits for the same sync, which goes on if the
+//! client leaves. Later requests ask upstream at most once per tag and `max_age` whether the tag moved,
+//! and are answered from here if upstream does not answer. Blobs come on demand, as after any sync.
+//! Who may ask is decided before, in `routes`.
+
+mod failure;
+mod glob;
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use futures::{
+    FutureExt as _,
+    future::{BoxFuture, Shared},
+};
+use pulp_models::{
+    Connection, Db, DbError,
+    remote::{self, Remote},
+    repository::{self, NewRepository, Repository},
+};
+use pulp_stages::{
+    installation::Installation,
+    options,
+    plugin::{AnyPlugin as _, Plugin},
+    progress::Silent,
+    repository_settings::RepositorySettings,
+    sync::SyncRequest,
+};
+use tokio::{sync::Semaphore, time::Instant};
+use tokio_util::sync::CancellationToken;
+
+pub use self::glob::RepositoryGlob;
+use crate::{
+    Container,
+    client::Registry,
+    digest::Digest,
+    errors::RegistryError,
+    options::{ContainerRemoteOptions, registry_base},
+    reference::{Reference, RepositoryName},
+    transport::HttpTransport,
+};
+
+/// Syncs at once; further ones wait.
+const AT_ONCE: usize = 8;
+/// How long upstream is not asked again for what it doesn't have, or could not give.
+const PAUSE: Duration = Duration::from_secs(30);
+/// Outcomes that are remembered.
+const MOST_REMEMBERED: usize = 100_000;
+/// While a client waits, upstream has to be quicker than in a sync, unless the remote says otherwise.
+const CONNECT: Duration = Duration::from_secs(5);
+const IDLE: Duration = Duration::from_secs(20);
+const RETRIES: u32 = 1;
+
+/// What a name below a pull-through distribution stands for.
+#[derive(Debug, Clone)]
+pub(crate) struct Behind {
+    /// The remote's name.
+    pub(crate) remote: String,
+    /// What it is called upstream.
+    pub(crate) upstream: RepositoryName,
+    /// The repository that keeps what was fetched. There is none before something was.
+    pub(crate) repository: String,
+    /// How long a tag counts as unmoved.
+    pub(crate) max_age: Duration,
+}
+
+/// Fetches what is behind names. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct PullThrough {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    installation: Installation,
+    flights: Mutex<HashMap<Key, Flight>>,
+    remembered: Mutex<HashMap<Key, (Outcome, Instant)>>,
+    room: Semaphore,
+}
+
+/// A repository's name and what is asked of it.
+type Key = (String, Reference);
+
+/// A fetch under way; whether it changed anything.
+type Flight = Shared<BoxFuture<'static, Result<bool, RegistryError>>>;
+
+/// What upstream said last.
+#[derive(Clone)]
+enum Outcome {
+    /// What is here is what is there, or has to do.
+    Current,
+    /// It has no such thing, or could not give it.
+    Failed(RegistryError),
+}
+
+/// The repository that keeps what is behind `upstream` of the pull-through repository `parent`. No
+/// command makes a repository of such a name.
+pub(crate) fn repository_of(parent: &str, upstream: &str) -> String {
+    format!("{parent}//{upstream}")
+}
+
+/// What stands below the pull-through repository `parent` for `repository`.
+pub(crate) fn upstream_of<'a>(parent: &str, repository: &'a str) -> Option<&'a str> {
+    repository.strip_prefix(parent)?.strip_prefix("//")
+}
+
+impl PullThrough {
+    pub(crate) fn new(installation: &Installation) -> Self {
+        let inner = Inner {
+            installation: installation.clone(),
+            flights: Mutex::default(),
+            remembered: Mutex::default(),
+            room: Semaphore::new(AT_ONCE),
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// Makes `reference` what it is upstream, `here` being what it is here. Says whether anything
+    /// changed. What is here stays good if upstream has nothing better to say.
+    pub(crate) async fn refresh(
+        &self,
+        behind: &Behind,
+        reference: &Reference,
+        here: Option<Digest>,
+    ) -> Result<bool, RegistryError> {
+        let key = (behind.repository.clone(), reference.clone());
+        match (self.inner.recall(&key), here) {
+            (Some(Outcome::Current), Some(_)) => return Ok(false),
+            (Some(Outcome::Failed(error)), None) => return Err(error),
+            _ => {}
+        }
+        match (self.fly(key.clone(), behind, here).await, here) {
+            (Err(error), Some(_)) => {
+                tracing::warn!(
+                    repository.name = behind.repository,
+                    reference = %reference,
+                    ?error,
+                    "Upstream cannot say whether a tag moved; the one that is here is served"
+                );
+                self.inner.remember(key, Outcome::Current, behind.max_age.min(PAUSE));
+                Ok(false)
+            }
+            (outcome, _) => outcome,
+        }
+    }
+
+    /// Joins the fetch for `key`, or starts it.
+    fn fly(&self, key: Key, behind: &Behind, here: Option<Digest>) -> Flight {
+        let mut flights = lock(&self.inner.flights);
+        if let Some(flight) = flights.get(&key) {
+            return flight.clone();
+        }
+        let (inner, behind, flown) = (Arc::clone(&self.inner), behind.clone(), key.clone());
+        let task = tokio::spawn(async move {
+            let outcome = inner.fetch(&behind, &flown.1, here).await;
+            match &outcome {
+                Ok(_) => inner.remember(flown.clone(), Outcome::Current, behind.max_age),
+                Err(error) => inner.remember(flown.clone(), Outcome::Failed(error.clone()), PAUSE),
+            }
+            lock(&inner.flights).remove(&flown);
+            outcome
+        });
+        let flight = async move { task.await.unwrap_or_else(|_| Err(failure::broken_off())) };
+        let flight = flight.boxed().shared();
+        flights.insert(key, flight.clone());
+        flight
+    }
+}
+
+impl Inner {
+    /// Asks upstream what it has, and syncs that if it is not `here`.
+    async fn fetch(
+        &self,
+        behind: &Behind,
+        reference: &Reference,
+        here: Option<Digest>,
+    ) -> Result<bool, RegistryError> {
+        let _room = self.room.acquire().await.map_err(|_| failure::broken_off())?;
+        let db = &self.installation.db;
+        let name = behind.remote.clone();
+        let remote = db.read(move |conn| remote::get(conn, &name)).await;
+        let remote = remote.map_err(|error| failure::ours(&error))?;
+        let options = options::parse::<ContainerRemoteOptions>(&remote.options);
+        let mut options = options.map_err(|error| failure::ours(&error))?;
+        options.upstream_name = Some(behind.upstream.clone());
+        let refused = |tag| options.tags().apply(vec![tag]).is_empty();
+        if matches!(reference, Reference::Tag(tag) if refused(tag.clone())) {
+            return Err(failure::missing(behind, reference));
+        }
+        let remote = patched(remote, &options)?;
+        let there = self.ask(&remote, &options, behind, reference).await?;
+        if here == Some(there) {
+            return Ok(false);
+        }
+        // This and nothing else, whatever the remote's filters would take.
+        (options.digests, options.exact_tags) = match reference {
+            Reference::Tag(tag) => (Vec::new(), vec![tag.clone()]),
+            Reference::Digest(digest) => (vec![*digest], Vec::new()),
+        };
+        let request = SyncRequest {
+            repository: self.repository(behind).await?,
+            remote: patched(remote, &options)?,
+            mirror: false,
+            optimize: false,
+            dry_run: false,
+            cancel: CancellationToken::new(),
+            reporter: Arc::new(Silent),
+        };
+        let synced = Container.sync(&self.installation, request).await;
+        synced.map_err(|error| failure::of_sync(behind, &error))?;
+        Ok(true)
+    }
+
+    /// The digest that `reference` has upstream.
+    async fn ask(
+        &self,
+        remote: &Remote,
+        options: &ContainerRemoteOptions,
+        behind: &Behind,
+        reference: &Reference,
+    ) -> Result<Digest, RegistryError> {
+        let mut quick = remote.clone();
+        quick.settings.connect_timeout.get_or_insert(CONNECT);
+        quick.settings.idle_timeout.get_or_insert(IDLE);
+        quick.settings.max_retries.get_or_insert(RETRIES);
+        let store = self.installation.store.clone();
+        let downloads = Plugin::downloader(&Container, &quick, store);
+        let downloads = downloads.map_err(|error| failure::ours(&error))?;
+        let registry = Registry::new(
+            &registry_base(&remote.url),
+            &behind.upstream,
+            options.max_manifest_size(),
+            Arc::new(HttpTransport(downloads)),
+        );
+        let digest = match reference {
+            Reference::Tag(tag) => registry.resolve(tag).await,
+            Reference::Digest(_) => {
+                registry.manifest(reference).await.map(|manifest| manifest.digest)
+            }
+        };
+        digest.map_err(|error| failure::of_registry(behind, &error))
+    }
+
+    /// The repository that keeps what is fetched, made if there is none yet.
+    async fn repository(&self, behind: &Behind) -> Result<Repository, RegistryError> {
+        let options = RepositorySettings::default().to_value();
+        let new = NewRepository {
+            description: Some(format!("{} of remote {}", behind.upstream, behind.remote)),
+            retain_versions: Some(1),
+            options: options.map_err(|error| failure::ours(&error))?,
+            ..NewRepository::new(&behind.repository, crate::NAME)
+        };
+        get_or_create(&self.installation.db, new).await.map_err(|error| failure::ours(&error))
+    }
+
+    fn recall(&self, key: &Key) -> Option<Outcome> {
+        let remembered = lock(&self.remembered);
+        let (outcome, until) = remembered.get(key)?;
+        (*until > Instant::now()).then(|| outcome.clone())
+    }
+
+    fn remember(&self, key: Key, outcome: Outcome, time: Duration) {
+        let mut remembered = lock(&self.remembered);
+        let now = Instant::now();
+        if remembered.len() >= MOST_REMEMBERED {
+            remembered.retain(|_, (_, until)| *until > now);
+        }
+        if remembered.len() >= MOST_REMEMBERED {
+            remembered.clear();
+        }
+        remembered.insert(key, (outcome, now + time));
+    }
+}
+
+/// The remote with other options, for one use; its row stays as it is.
+fn patched(remote: Remote, options: &ContainerRemoteOptions) -> Result<Remote, RegistryError> {
+    let options = serde_json::to_value(options).map_err(|error| failure::ours(&error))?;
+    Ok(Remote { options, ..remote })
+}
+
+async fn get_or_create(db: &Db, new: NewRepository) -> Result<Repository, DbError> {
+    let name = new.name.clone();
+    let find = move |conn: &mut Connection| repository::get(conn, &name);
+    match db.read(find.clone()).await {
+        Err(DbError::NotFound { .. }) => {}
+        found => return found,
+    }
+    match db.write(move |conn| repository::create(conn, &new)).await {
+        // Somebody else was faster.
+        Err(DbError::AlreadyExists { .. }) => db.read(find).await,
+        made => made,
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
