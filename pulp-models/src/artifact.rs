@@ -12,6 +12,7 @@ use crate::{
     Algorithm, Digests, Sha256,
     db::{Connection, DbError, dialect, on},
     schema::{artifact, artifact_digest},
+    store::Saved,
 };
 
 /// An artifact to be written. Its bytes are already durable.
@@ -23,6 +24,14 @@ pub struct NewArtifact {
     pub size: u64,
     /// What was computed; may hold the SHA-256 alone, or nothing.
     pub digests: Digests,
+}
+
+/// The row of what the store has saved, with every digest that was computed.
+impl From<Saved> for NewArtifact {
+    fn from(saved: Saved) -> Self {
+        let Saved { sha256, size, digests } = saved;
+        Self { sha256, size, digests }
+    }
 }
 
 /// Artifacts by a digest, each with its size in bytes.

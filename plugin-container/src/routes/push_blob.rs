@@ -172,7 +172,7 @@ impl RegistryRoutes {
         if digests.insert(digest.algorithm(), digest.as_bytes()).is_err() {
             return Err(blob_unknown(digest));
         }
-        let row = NewArtifact { sha256: saved.sha256, size: saved.size, digests };
+        let row = NewArtifact { digests, ..saved.into() };
         let (digest, relative_path) = (*digest, digest.relative_path());
         let content = installation
             .db

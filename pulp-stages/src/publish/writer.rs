@@ -5,7 +5,7 @@ use pulp_models::{
     ContentId, PublicationId, RelativePath,
     artifact::{self, NewArtifact},
     publication::{self, Published, PublishedArtifact},
-    store::{Saved, Verified},
+    store::Verified,
 };
 
 use super::PublishError;
@@ -45,10 +45,10 @@ impl PublicationWriter {
         verified: Verified,
     ) -> Result<(), PublishError> {
         let saved = self.installation.store.save(vec![verified]).await?;
-        let rows: Vec<NewArtifact> = saved.iter().map(row).collect();
+        let published = saved.first().map(|saved| (saved.sha256, saved.size));
+        let rows: Vec<NewArtifact> = saved.into_iter().map(Into::into).collect();
         let db = &self.installation.db;
         db.write(move |connection| artifact::insert_artifacts(connection, &rows)).await?;
-        let published = saved.into_iter().map(|Saved { sha256, size, .. }| (sha256, size)).next();
         if let Some((sha256, size)) = published {
             for path in paths {
                 self.push(path, Published::Metadata { sha256, size }).await?;
@@ -93,8 +93,4 @@ impl PublicationWriter {
             .await?;
         Ok(())
     }
-}
-
-fn row(saved: &Saved) -> NewArtifact {
-    NewArtifact { sha256: saved.sha256, size: saved.size, digests: saved.digests.clone() }
 }

@@ -73,11 +73,7 @@ async fn save(
     bodies: Vec<Verified>,
 ) -> Result<Vec<Saved>, StageError> {
     let saved = store.save(bodies).await?;
-    let rows: Vec<NewArtifact> = saved.iter().map(row).collect();
+    let rows: Vec<NewArtifact> = saved.iter().cloned().map(Into::into).collect();
     db.write(move |connection| artifact::insert_artifacts(connection, &rows)).await?;
     Ok(saved)
-}
-
-fn row(saved: &Saved) -> NewArtifact {
-    NewArtifact { sha256: saved.sha256, size: saved.size, digests: saved.digests.clone() }
 }
