@@ -143,9 +143,11 @@ impl From<CommandError> for Failure {
             CommandError::Publish(error) => error.into(),
             CommandError::Database(error) => error.into(),
             CommandError::Usage(message) => Self::usage(message),
-            CommandError::Plugin { ref hint, .. } => {
-                Self { hint: hint.clone(), error: error.into(), exit: Exit::Failure }
-            }
+            CommandError::Plugin(failure) => Self {
+                hint: failure.hint().map(Into::into),
+                error: failure.into(),
+                exit: Exit::Failure,
+            },
             other => anyhow::Error::new(other).into(),
         }
     }

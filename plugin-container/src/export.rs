@@ -20,7 +20,7 @@ use pulp_models::{
     store::StoreError,
     version::{self, Columns},
 };
-use pulp_stages::plugin::{CommandContext, CommandError};
+use pulp_stages::plugin::{CommandContext, CommandError, PluginFailure};
 use serde_json::{Value, json};
 
 use crate::{
@@ -81,7 +81,7 @@ pub(crate) async fn run(
     matches: &clap::ArgMatches,
 ) -> Result<Value, CommandError> {
     let flags = ExportFlags::from_arg_matches(matches)
-        .map_err(|error| CommandError::new(error.to_string()))?;
+        .map_err(|error| PluginFailure::new(error.to_string()))?;
     let folder = flags.folder.clone();
     prepare(&folder).map_err(explain)?;
     let plan = context.installation.db.read(move |conn| {
@@ -97,7 +97,7 @@ pub(crate) async fn run(
     let (store, cancel) = (context.installation.store.clone(), context.cancel.clone());
     let copy =
         tokio::task::spawn_blocking(move || plan.write(&store, &folder, || cancel.is_cancelled()));
-    copy.await.map_err(|_| CommandError::new("Interrupted"))?.map_err(explain)
+    copy.await.map_err(|_| PluginFailure::new("Interrupted"))?.map_err(explain)
 }
 
 fn explain(error: ExportError) -> CommandError {
@@ -106,10 +106,10 @@ fn explain(error: ExportError) -> CommandError {
         ExportError::NotEmpty(_) => Some("name another folder, or empty it"),
         _ => None,
     };
-    let failed = CommandError::new("Failed to export the repository").caused_by(error);
+    let failed = PluginFailure::new("Failed to export the repository").caused_by(error);
     match hint {
-        Some(hint) => failed.hint(hint),
-        None => failed,
+        Some(hint) => failed.with_hint(hint).into(),
+        None => failed.into(),
     }
 }
 

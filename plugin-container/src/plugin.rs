@@ -7,7 +7,7 @@ use pulp_models::{ArtifactStore, remote::Remote};
 use pulp_stages::{
     download::{Downloader, SettingsError},
     options::{self, NoOptions},
-    plugin::{CommandContext, CommandError, FirstStage, Plugin},
+    plugin::{CommandContext, CommandError, FirstStage, Plugin, PluginFailure},
     serve::ContentApp,
     sync::{SyncContext, SyncError},
 };
@@ -117,7 +117,7 @@ impl Plugin for Container {
     ) -> Result<Value, CommandError> {
         match name {
             "export" => export::run(context, matches).await,
-            other => Err(CommandError::new(format!("Unknown command `{other}`"))),
+            other => Err(PluginFailure::new(format!("Unknown command `{other}`")).into()),
         }
     }
 }
@@ -142,7 +142,7 @@ async fn registry(context: &SyncContext<Container>) -> Result<(Registry, Vec<Dig
         return Ok((Registry::new(&base, &name, limit, transport), untagged));
     }
     let name = options.upstream_name.as_ref().ok_or_else(|| {
-        SyncError::plugin("The remote doesn't say which repository of the registry to mirror")
+        PluginFailure::new("The remote doesn't say which repository of the registry to mirror")
             .with_hint("name it with `--upstream-name`, as in `library/debian`")
     })?;
     let transport = Arc::new(HttpTransport(context.downloads.clone()));

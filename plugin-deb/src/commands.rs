@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::FromArgMatches as _;
-use pulp_stages::plugin::CommandError;
+use pulp_stages::plugin::{CommandError, PluginFailure};
 use serde_json::{Value, json};
 
 use crate::{
@@ -71,13 +71,13 @@ pub(crate) async fn run(
     now: i64,
 ) -> Result<Value, CommandError> {
     if name != "key" {
-        return Err(CommandError::new(format!("Unknown command `{name}`")));
+        return Err(PluginFailure::new(format!("Unknown command `{name}`")).into());
     }
     let command = KeyCommand::from_arg_matches(matches)
-        .map_err(|error| CommandError::new(error.to_string()))?;
+        .map_err(|error| PluginFailure::new(error.to_string()))?;
     let store = KeyStore::new(home);
     let work = tokio::task::spawn_blocking(move || run_key(&store, command, now));
-    work.await.map_err(|_| CommandError::new("Interrupted"))?
+    work.await.map_err(|_| PluginFailure::new("Interrupted"))?
 }
 
 fn run_key(store: &KeyStore, command: KeyCommand, now: i64) -> Result<Value, CommandError> {
@@ -88,7 +88,7 @@ fn run_key(store: &KeyStore, command: KeyCommand, now: i64) -> Result<Value, Com
         }
         KeyCommand::Import(Import { name, file }) => {
             let bytes = std::fs::read(&file).map_err(|error| {
-                CommandError::new(format!("Failed to read `{}`", file.display())).caused_by(error)
+                PluginFailure::new(format!("Failed to read `{}`", file.display())).caused_by(error)
             })?;
             let key = store.import(&name, &bytes, now).map_err(failed)?;
             describe(&name, &key)
@@ -110,7 +110,7 @@ fn run_key(store: &KeyStore, command: KeyCommand, now: i64) -> Result<Value, Com
 
 fn describe(name: &SigningKeyName, key: &SigningKey) -> Result<Value, CommandError> {
     let public = key.public_armored().map_err(|error: SigningError| {
-        CommandError::new("Failed to export the public key").caused_by(error)
+        PluginFailure::new("Failed to export the public key").caused_by(error)
     })?;
     Ok(json!({ "name": name, "fingerprint": key.fingerprint(), "public_key": public }))
 }
@@ -122,11 +122,11 @@ fn failed(error: KeyStoreError) -> CommandError {
     };
     let message = error.to_string();
     let failed = match std::error::Error::source(&error) {
-        Some(_) => CommandError::new(message).caused_by(error),
-        None => CommandError::new(message),
+        Some(_) => PluginFailure::new(message).caused_by(error),
+        None => PluginFailure::new(message),
     };
     match hint {
-        Some(hint) => failed.hint(hint),
-        None => failed,
+        Some(hint) => failed.with_hint(hint).into(),
+        None => failed.into(),
     }
 }

@@ -7,7 +7,10 @@
 //! `No-Support-for-Architecture-all` tells apt. Stanzas keep upstream's order and bytes.
 
 use pulp_models::RelativePath;
-use pulp_stages::publish::{PublicationWriter, PublishContext, PublishError, PublishedUnit};
+use pulp_stages::{
+    plugin::PluginFailure,
+    publish::{PublicationWriter, PublishContext, PublishError, PublishedUnit},
+};
 
 use crate::{
     Deb,
@@ -27,11 +30,12 @@ pub(crate) async fn publish(
 ) -> Result<(), PublishError> {
     let filtered = filtered(context).await?;
     match (context.options.layout, filtered) {
-        (Some(Layout::Verbatim), Some(distribution)) => Err(PublishError::plugin(format!(
+        (Some(Layout::Verbatim), Some(distribution)) => Err(PluginFailure::new(format!(
             "`{distribution}` cannot be published verbatim: its index lists packages that the \
              filters left out"
         ))
-        .with_hint("publish it structured")),
+        .with_hint("publish it structured")
+        .into()),
         (Some(Layout::Structured), _) | (None, Some(_)) => structured(context, writer).await,
         (Some(Layout::Verbatim) | None, None) => verbatim(context, writer).await,
     }
@@ -90,5 +94,5 @@ fn path(text: &str) -> Result<RelativePath, PublishError> {
 }
 
 fn failed(operation: &str, error: impl std::error::Error + Send + Sync + 'static) -> PublishError {
-    PublishError::plugin(format!("Failed to {operation}")).caused_by(error)
+    PluginFailure::new(format!("Failed to {operation}")).caused_by(error).into()
 }

@@ -13,6 +13,7 @@ use pulp_stages::{
     declarative::{DeclarativeArtifact, DeclarativeContent},
     inbox::Inbox,
     outbox::Outbox,
+    plugin::PluginFailure,
     progress::Counter,
     stage::{Stage, StageError},
     sync::{SyncContext, SyncError},
@@ -88,7 +89,7 @@ fn list_unit(url: &RemoteUrl, list: Verified) -> Result<DeclarativeContent<FileU
     let name = url.expose().path_segments().and_then(|mut all| all.next_back()).unwrap_or_default();
     let name = percent_decode_str(name).decode_utf8_lossy();
     let name = RelativePath::new(&name).map_err(|error| {
-        SyncError::plugin(format!("Failed to name the list at `{url}`: {error}"))
+        PluginFailure::new(format!("Failed to name the list at `{url}`: {error}"))
             .with_hint("without `--verbatim-manifest`, no name is needed")
     })?;
     let content = UpstreamList { name: name.clone(), sha256: list.sha256() };

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use pulp_stages::{
-    plugin::{CommandContext, CommandError, FirstStage, Plugin},
+    plugin::{CommandContext, CommandError, FirstStage, Plugin, PluginFailure},
     publish::{PublicationWriter, PublishContext, PublishError},
     sync::{SyncContext, SyncError, VersionDraft},
 };
@@ -68,9 +68,9 @@ impl Plugin for File {
             Upload::NAME => {
                 let uploaded = Upload::parse(matches)?.run(context).await?;
                 serde_json::to_value(uploaded)
-                    .map_err(|error| CommandError::new("Failed to print").caused_by(error))
+                    .map_err(|error| PluginFailure::new("Failed to print").caused_by(error).into())
             }
-            other => Err(CommandError::new(format!("Unknown command `{other}`"))),
+            other => Err(PluginFailure::new(format!("Unknown command `{other}`")).into()),
         }
     }
 }

@@ -2,7 +2,10 @@
 //! holds it, else a manifest.
 
 use pulp_models::{RelativePath, content_artifact::ContentArtifact};
-use pulp_stages::publish::{PublicationWriter, PublishContext, PublishError};
+use pulp_stages::{
+    plugin::PluginFailure,
+    publish::{PublicationWriter, PublishContext, PublishError},
+};
 
 use crate::{
     File,
@@ -23,7 +26,7 @@ pub(crate) async fn publish(
     let name = match &context.options.manifest {
         Some(name) => name.clone(),
         None => RelativePath::new(MANIFEST_NAME)
-            .map_err(|error| PublishError::plugin(error.to_string()))?,
+            .map_err(|error| PluginFailure::new(error.to_string()))?,
     };
     let mut lines = Vec::new();
     let mut unknown = 0_u64;

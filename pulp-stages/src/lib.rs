@@ -131,6 +131,7 @@
 //! - Name what it failed on: `?` makes a [`StageError`] of any error, [`Blame`] adds unit and URL.
 
 pub mod plugin;
+mod plugin_failure;
 pub mod options;
 pub mod installation;
 

@@ -14,6 +14,8 @@ use pulp_models::{ArtifactStore, DbError, remote::Remote};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
+pub use crate::plugin_failure::PluginFailure;
+
 use crate::{
     content::Content,
     download::{Downloader, SettingsError},
@@ -121,7 +123,7 @@ pub trait Plugin: Clone + Send + Sync + Sized + 'static {
         name: &str,
         _matches: &clap::ArgMatches,
     ) -> Result<Value, CommandError> {
-        Err(CommandError::new(format!("Unknown command `{name}`")))
+        Err(PluginFailure::new(format!("Unknown command `{name}`")).into())
     }
 }
 
@@ -161,40 +163,8 @@ pub enum CommandError {
     #[error("{0}")]
     Usage(String),
     /// Something that only the plugin understands.
-    #[error("{message}")]
-    Plugin {
-        /// What failed.
-        message: String,
-        /// What the user can do about it.
-        hint: Option<String>,
-        /// Why.
-        source: Option<Box<dyn std::error::Error + Send + Sync>>,
-    },
-}
-
-impl CommandError {
-    /// An error with nothing but a message.
-    pub fn new(message: impl Into<String>) -> Self {
-        Self::Plugin { message: message.into(), hint: None, source: None }
-    }
-
-    /// Adds the cause.
-    #[must_use]
-    pub fn caused_by(mut self, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        if let Self::Plugin { source, .. } = &mut self {
-            *source = Some(cause.into());
-        }
-        self
-    }
-
-    /// Adds advice.
-    #[must_use]
-    pub fn hint(mut self, advice: impl Into<String>) -> Self {
-        if let Self::Plugin { hint, .. } = &mut self {
-            *hint = Some(advice.into());
-        }
-        self
-    }
+    #[error(transparent)]
+    Plugin(#[from] PluginFailure),
 }
 
 /// Which of a plugin's three option structs is meant.
@@ -381,6 +351,19 @@ impl Plugins {
     /// The plugin called `name`.
     pub fn get(&self, name: &str) -> Option<&Arc<dyn AnyPlugin>> {
         self.0.get(name)
+    }
+
+    /// What fetches from `remote`: what its plugin makes for it, or a plain one if the program was
+    /// composed without that plugin.
+    pub fn downloader(
+        &self,
+        remote: &Remote,
+        store: ArtifactStore,
+    ) -> Result<Downloader, SettingsError> {
+        match self.get(&remote.plugin) {
+            Some(plugin) => plugin.downloader(remote, store),
+            None => Downloader::new(&remote.url, &remote.settings, store),
+        }
     }
 
     /// All of them, by name.

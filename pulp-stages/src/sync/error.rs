@@ -6,6 +6,7 @@ use crate::{
     download::{DownloadError, SettingsError},
     line::LineError,
     options::OptionsError,
+    plugin::PluginFailure,
     stage::PipelineError,
     task::TaskError,
 };
@@ -54,15 +55,8 @@ pub enum SyncError {
     #[error("Cancelled before the version was complete")]
     Cancelled,
     /// Something that only the plugin understands.
-    #[error("{message}")]
-    Plugin {
-        /// What failed.
-        message: String,
-        /// What the user can do about it.
-        hint: Option<String>,
-        /// Why.
-        source: Option<BoxError>,
-    },
+    #[error(transparent)]
+    Plugin(#[from] PluginFailure),
 }
 
 impl SyncError {
@@ -73,17 +67,20 @@ impl SyncError {
 
     /// A failure that only the plugin understands.
     pub fn plugin(message: impl Into<String>) -> Self {
-        Self::Plugin { message: message.into(), hint: None, source: None }
+        PluginFailure::new(message).into()
     }
 
     /// Adds advice to a plugin's failure, or to a document that cannot be used; others know their
     /// own.
     #[must_use]
-    pub fn with_hint(mut self, advice: impl Into<String>) -> Self {
-        if let Self::Plugin { hint, .. } | Self::Upstream { hint, .. } = &mut self {
-            *hint = Some(advice.into());
+    pub fn with_hint(self, advice: impl Into<String>) -> Self {
+        match self {
+            Self::Plugin(failure) => Self::Plugin(failure.with_hint(advice)),
+            Self::Upstream { url, source, .. } => {
+                Self::Upstream { url, source, hint: Some(advice.into()) }
+            }
+            other => other,
         }
-        self
     }
 
     /// What the user can do about it, for a separate `hint:` line.
@@ -92,11 +89,15 @@ impl SyncError {
             Self::Download(error) => error.hint().map(Into::into),
             Self::Stage(error) => match cause_of::<Self>(error) {
                 Some(error) => error.hint(),
-                None => cause_of::<DownloadError>(error)?.hint().map(Into::into),
+                None => match cause_of::<PluginFailure>(error) {
+                    Some(failure) => failure.hint().map(Into::into),
+                    None => cause_of::<DownloadError>(error)?.hint().map(Into::into),
+                },
             },
             Self::Database(error) => error.hint().map(Into::into),
             Self::Task(error) => error.hint(),
-            Self::Plugin { hint, .. } | Self::Upstream { hint, .. } => hint.clone(),
+            Self::Plugin(failure) => failure.hint().map(Into::into),
+            Self::Upstream { hint, .. } => hint.clone(),
             _ => None,
         }
     }
