@@ -192,9 +192,8 @@ impl Repair<'_> {
         }
         let remote: Remote =
             self.installation.db.read(move |connection| remote::get_by_id(connection, id)).await?;
-        let plugin = self.plugins.get(&remote.plugin);
         let store = self.installation.store.clone();
-        let downloader = plugin.and_then(|plugin| plugin.downloader(&remote, store).ok());
+        let downloader = self.plugins.downloader(&remote, store).ok();
         downloaders.insert(id, downloader.clone());
         Ok(downloader)
     }

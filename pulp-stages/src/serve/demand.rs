@@ -187,9 +187,7 @@ impl Sources {
         let store = &self.installation.store;
         let _guard = store.shared(STORE_PATIENCE).await?;
         for saved in store.save(vec![verified]).await? {
-            let sha256 = saved.sha256;
-            let row = NewArtifact { sha256, size: saved.size, digests: saved.digests };
-            self.link(key, sha256, Some(row)).await?;
+            self.link(key, saved.sha256, Some(saved.into())).await?;
         }
         Ok(())
     }
@@ -234,10 +232,7 @@ impl Sources {
             return Ok(downloader.clone());
         }
         let store = self.installation.store.clone();
-        let downloader = match self.plugins.get(&remote.plugin) {
-            Some(plugin) => plugin.downloader(remote, store)?,
-            None => Downloader::new(&remote.url, &remote.settings, store)?,
-        };
+        let downloader = self.plugins.downloader(remote, store)?;
         downloaders.insert(remote.id, (remote.updated, downloader.clone()));
         Ok(downloader)
     }

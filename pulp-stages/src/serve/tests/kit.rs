@@ -81,11 +81,19 @@ impl Bench {
     }
 
     pub(super) async fn with(settings: ServeSettings, server: ServerSettings) -> Self {
+        Self::composed(Plugins::default(), settings, server).await
+    }
+
+    pub(super) async fn composed(
+        plugins: Plugins,
+        settings: ServeSettings,
+        server: ServerSettings,
+    ) -> Self {
         let home = tempfile::tempdir().expect("a temporary folder");
         let installation = Installation::open(home.path(), None).await.expect("opens");
         let new = NewRepository::new("packages", "file");
         let created = installation.db.write(move |conn| repository::create(conn, &new)).await;
-        let app = ContentApp::new(installation.clone(), Plugins::default(), settings);
+        let app = ContentApp::new(installation.clone(), plugins, settings);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("bound");
         let shutdown = CancellationToken::new();
@@ -176,13 +184,13 @@ impl Bench {
     pub(super) async fn artifact(&self, bytes: impl Into<Bytes>) -> Sha256 {
         let verified = vec![Verified::from_bytes(bytes.into())];
         let saved = self.installation.store.save(verified).await.expect("saved").remove(0);
-        let row = NewArtifact { sha256: saved.sha256, size: saved.size, digests: saved.digests };
+        let (sha256, row) = (saved.sha256, NewArtifact::from(saved));
         let written = self
             .installation
             .db
             .write(move |conn| artifact::insert_artifacts(conn, std::slice::from_ref(&row)));
         written.await.expect("written");
-        saved.sha256
+        sha256
     }
 
     /// A file that is `bytes`, to be had from these sources.

@@ -1,5 +1,6 @@
 //! Serving, driven over real sockets.
 
+mod authorization;
 mod kit;
 mod on_demand;
 mod routing;
