@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     installation::Installation,
+    plugin::Plugin,
     progress::{Progress, ProgressFigures, Reporter},
 };
 
@@ -36,10 +37,15 @@ const POLL_EVERY: u32 = 5;
 /// What a task is called.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct TaskKind {
-    /// As in `sync`.
-    pub(crate) name: &'static str,
-    /// The plugin's name.
-    pub(crate) plugin: &'static str,
+    name: &'static str,
+    plugin: &'static str,
+}
+
+impl TaskKind {
+    /// What `P` does under this name, as in `sync`.
+    pub(crate) const fn of<P: Plugin>(name: &'static str) -> Self {
+        Self { name, plugin: P::NAME }
+    }
 }
 
 /// What an operation has of its task.
@@ -99,8 +105,8 @@ pub(crate) async fn run<T, E, F, Fut>(
     installation: &Installation,
     kind: TaskKind,
     repository: &Repository,
-    cancel: CancellationToken,
-    reporter: Arc<dyn Reporter>,
+    cancel: &CancellationToken,
+    reporter: &dyn Reporter,
     operation: F,
 ) -> Result<T, E>
 where
@@ -115,14 +121,14 @@ where
     let cancel = cancel.child_token();
     let progress = Progress::default();
     let outcome = async {
-        let lock = Arc::new(lock(installation, repository, &cancel, &*reporter).await?);
+        let lock = Arc::new(lock(installation, repository, &cancel, reporter).await?);
         let repository = begin(db, &lock, id, repository).await?;
         let handle =
             TaskHandle { repository, cancel: cancel.clone(), progress: progress.clone(), lock };
         let operation = operation(handle);
         tokio::select! {
             outcome = operation => outcome,
-            never = watch(db, id, &progress, &*reporter, &cancel) => match never {},
+            never = watch(db, id, &progress, reporter, &cancel) => match never {},
         }
     }
     .await;

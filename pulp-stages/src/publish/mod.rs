@@ -73,27 +73,23 @@ pub(crate) async fn publish<P: Plugin>(
     installation: &Installation,
     request: PublishRequest,
 ) -> Result<Published, PublishError> {
-    let kind = TaskKind { name: "publish", plugin: P::NAME };
-    let repository = request.repository.clone();
-    let cancel = request.cancel.clone();
-    let reporter = Arc::clone(&request.reporter);
-    task::run(installation, kind, &repository, cancel, reporter, |task| {
-        run(plugin, installation, request, task)
-    })
-    .await
+    let PublishRequest { repository, cancel, reporter, .. } = &request;
+    let kind = TaskKind::of::<P>("publish");
+    let operation = |task| run(plugin, installation, &request, task);
+    task::run(installation, kind, repository, cancel, &**reporter, operation).await
 }
 
 async fn run<P: Plugin>(
     plugin: &P,
     installation: &Installation,
-    request: PublishRequest,
+    request: &PublishRequest,
     task: TaskHandle,
 ) -> Result<Published, PublishError> {
     let clock = Instant::now();
     let created = Timestamp::now();
     let options = options::parse::<P::PublicationOptions>(&request.options)?;
     let version = installation.version(&task.repository, request.version).await?;
-    let context = PublishContext::<P>::new(installation, &request, &task, version, options);
+    let context = PublishContext::<P>::new(installation, request, &task, version, options);
     let _store = installation.share_store().await?;
 
     let row = NewPublication {

@@ -64,11 +64,9 @@ pub async fn add_content<P: Plugin>(
     request: AddRequest<P::Content>,
 ) -> Result<Added, SyncError> {
     let AddRequest { task, repository, first_stage, cancel, reporter } = request;
-    let kind = TaskKind { name: task, plugin: P::NAME };
-    task::run(installation, kind, &repository, cancel, reporter, |task| {
-        run(plugin, installation, first_stage, task)
-    })
-    .await
+    let kind = TaskKind::of::<P>(task);
+    let operation = |task| run(plugin, installation, first_stage, task);
+    task::run(installation, kind, &repository, &cancel, &*reporter, operation).await
 }
 
 async fn run<P: Plugin>(

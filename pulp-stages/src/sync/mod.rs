@@ -63,31 +63,27 @@ pub(crate) async fn synchronize<P: Plugin>(
     installation: &Installation,
     request: SyncRequest,
 ) -> Result<SyncSummary, SyncError> {
-    let kind = TaskKind { name: "sync", plugin: P::NAME };
-    let repository = request.repository.clone();
-    let cancel = request.cancel.clone();
-    let reporter = Arc::clone(&request.reporter);
-    task::run(installation, kind, &repository, cancel, reporter, |task| {
-        run(plugin, installation, request, task)
-    })
-    .await
+    let SyncRequest { repository, cancel, reporter, .. } = &request;
+    let kind = TaskKind::of::<P>("sync");
+    let operation = |task| run(plugin, installation, &request, task);
+    task::run(installation, kind, repository, cancel, &**reporter, operation).await
 }
 
 async fn run<P: Plugin>(
     plugin: &P,
     installation: &Installation,
-    request: SyncRequest,
+    request: &SyncRequest,
     task: task::TaskHandle,
 ) -> Result<SyncSummary, SyncError> {
     let clock = Instant::now();
     let started = Timestamp::now();
-    let context = SyncContext::<P>::new(plugin, installation, &request, &task)?;
+    let context = SyncContext::<P>::new(plugin, installation, request, &task)?;
     let first = tokio::select! {
         first = plugin.first_stage(&context) => first?,
         () = task.cancel.cancelled() => return Err(SyncError::Cancelled),
     };
     let before = installation.version(&context.repository, None).await?;
-    let state = SyncState::of(&context, &request, first.fingerprint, before.number);
+    let state = SyncState::of(&context, request, first.fingerprint, before.number);
     let unchanged = request.optimize && state.is_unchanged_since(&context.repository);
     let mut alternates = None;
     let (version, profile) = if unchanged {

@@ -78,12 +78,10 @@ pub(crate) async fn refresh<P: Plugin>(
         Ok((remote, repository_of(connection, &source.name, P::NAME)?))
     };
     let (remote, repository) = installation.db.write(prepare).await?;
-    let kind = TaskKind { name: "refresh", plugin: P::NAME };
-    let (cancel, reporter) = (request.cancel.clone(), Arc::clone(&request.reporter));
-    task::run(installation, kind, &repository, cancel, reporter, |task| {
-        run(plugin, installation, request, remote, task)
-    })
-    .await
+    let RefreshRequest { cancel, reporter, .. } = &request;
+    let kind = TaskKind::of::<P>("refresh");
+    let operation = |task| run(plugin, installation, &request, remote, task);
+    task::run(installation, kind, &repository, cancel, &**reporter, operation).await
 }
 
 fn repository_of(
@@ -104,7 +102,7 @@ fn repository_of(
 async fn run<P: Plugin>(
     plugin: &P,
     installation: &Installation,
-    request: RefreshRequest,
+    request: &RefreshRequest,
     remote: Remote,
     task: TaskHandle,
 ) -> Result<Refreshed, SyncError> {
@@ -121,7 +119,7 @@ async fn run<P: Plugin>(
         duration_ms: 0,
     };
     for remote in places(source, &remote) {
-        let context = context(plugin, installation, &request, remote, &task)?;
+        let context = context(plugin, installation, request, remote, &task)?;
         let noted = context.progress.counter("refresh.noting.files", "Noting Files");
         let before = noted.done();
         let first = tokio::select! {
