@@ -203,6 +203,18 @@ impl Downloader {
         request::run(&self.inner, request).await
     }
 
+    /// Opens a `file://` URL, if the settings allow it, for those who look into it before they fetch
+    /// parts of it.
+    pub async fn open_file(&self, url: &RemoteUrl) -> Result<std::fs::File, DownloadError> {
+        let allowed = &self.inner.settings.allowed_file_paths;
+        Ok(file::open(url, allowed).await?.into_file().await)
+    }
+
+    /// The URL of `length` bytes of the local file at `url`, from `first` on.
+    pub fn part_of_file(url: &RemoteUrl, first: u64, length: u64) -> RemoteUrl {
+        file::part(url, first, length)
+    }
+
     /// What was done so far.
     pub fn statistics(&self) -> DownloadStatistics {
         self.inner.counters.snapshot()

@@ -6,7 +6,7 @@ use pulp_models::{Expected, RemoteSettings, RemoteUrl};
 use url::Url;
 
 use super::{
-    super::{DownloadError, DownloadRequest, IfChanged},
+    super::{DownloadError, DownloadRequest, Downloader, IfChanged},
     Lab, body, bounded, expected, noise, settings, told,
 };
 
@@ -100,4 +100,21 @@ async fn an_unchanged_file_is_not_read_again() {
     fs::write(tree.root.path().join("inside/file"), b"longer").expect("written");
     let changed = bounded(downloader.fetch_if_changed(&request, &first.validators)).await;
     assert!(matches!(changed, Ok(IfChanged::Changed(_))));
+}
+
+#[tokio::test]
+async fn a_part_of_a_file_is_read_where_it_lies() {
+    let (lab, file) = (Lab::new().await, noise(1_500_000));
+    let tree = Tree::new(&file);
+    let url = tree.url("inside/file");
+    for (first, length) in [(0, 10), (700_000, 600_000), (1_499_999, 1), (5, 0)] {
+        let part = Downloader::part_of_file(&url, first, length);
+        let range =
+            usize::try_from(first).expect("small")..usize::try_from(first + length).expect("small");
+        let downloaded = lab.fetch(&part, &tree.settings, expected(&file[range.clone()])).await;
+        assert_eq!(body(&downloaded.expect("it lies there")), &file[range]);
+    }
+    let beyond = Downloader::part_of_file(&url, 1_499_000, 2000);
+    let error = lab.fetch(&beyond, &tree.settings, Expected::default()).await;
+    assert!(matches!(error, Err(DownloadError::File { .. })), "{error:?}");
 }
