@@ -16,7 +16,7 @@ use url::Url;
 
 use crate::{
     digest::Digest,
-    layout, links,
+    links,
     manifest::{Descriptor, Manifest, ManifestError},
     media_type::MediaType,
     reference::{Reference, RepositoryName, Tag},
@@ -59,6 +59,11 @@ pub type TransportError = Box<dyn std::error::Error + Send + Sync>;
 pub trait Transport: Send + Sync {
     /// Sends `request`.
     async fn send(&self, request: Request) -> Result<Answer, TransportError>;
+
+    /// Where a blob is, if not where registries have it.
+    fn blob_url(&self, _digest: &Digest) -> Option<RemoteUrl> {
+        None
+    }
 }
 
 /// Why a registry's answer is of no use.
@@ -125,8 +130,6 @@ pub struct Registry {
     name: RepositoryName,
     transport: Arc<dyn Transport>,
     max_manifest_size: usize,
-    /// A folder instead of a registry: blobs have other URLs.
-    is_layout: bool,
 }
 
 #[derive(Deserialize)]
@@ -167,8 +170,7 @@ impl Registry {
             .then(|| format!("library/{name}").parse().ok())
             .flatten();
         let name = library.unwrap_or_else(|| name.clone());
-        let is_layout = base.scheme() == "file";
-        Self { base, name, transport, max_manifest_size, is_layout }
+        Self { base, name, transport, max_manifest_size }
     }
 
     /// The repository's name upstream.
@@ -178,10 +180,8 @@ impl Registry {
 
     /// Where the blob is.
     pub fn blob_url(&self, digest: &Digest) -> RemoteUrl {
-        if self.is_layout {
-            return layout::blob_url(&self.base, digest);
-        }
-        RemoteUrl::from_url(self.url(&format!("blobs/{digest}")))
+        let elsewhere = self.transport.blob_url(digest);
+        elsewhere.unwrap_or_else(|| RemoteUrl::from_url(self.url(&format!("blobs/{digest}"))))
     }
 
     /// Where the manifest is.

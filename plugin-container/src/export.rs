@@ -1,20 +1,21 @@
 //! `pulp container export`: a repository version as an OCI image layout (image-spec,
-//! `image-layout.md`).
+//! `image-layout.md`), in a folder or in a tar archive ([`target`]).
 //!
 //! Writes manifests byte for byte and every blob once; `index.json` comes last, so a folder without
 //! it is an export that did not end. What is still upstream cannot be exported. The way back is a
-//! mirror of the folder (`layout`).
+//! mirror of the folder or archive (`layout`).
+
+mod target;
 
 use std::{
     collections::{HashMap, HashSet},
-    fs::{self, File},
     io,
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
 
 use clap::{Args, FromArgMatches as _};
 use pulp_models::{
-    ArtifactStore, Sha256, VersionNumber,
+    ArtifactStore, ContentId, Sha256, VersionNumber, content,
     db::{Connection, DbError},
     repository,
     store::StoreError,
@@ -23,12 +24,16 @@ use pulp_models::{
 use pulp_stages::plugin::{CommandContext, CommandError, PluginFailure};
 use serde_json::{Value, json};
 
+use self::target::Target;
 use crate::{
     content::{ContainerContent, ManifestContent, TagContent},
     digest::Digest,
-    layout::REF_NAME,
+    layout::{REF_NAME, blob_name},
     routes::lookup::{self, Site},
 };
+
+/// Manifests that are in memory at once.
+const CHUNK: usize = 20;
 
 /// Flags of the command.
 #[derive(Debug, Args)]
@@ -39,9 +44,9 @@ struct ExportFlags {
     /// Version of the repository [default: the newest]
     #[arg(long = "repository-version", value_name = "N")]
     number: Option<i64>,
-    /// Folder to write; must be empty or not there yet
-    #[arg(value_name = "FOLDER")]
-    folder: PathBuf,
+    /// Folder to write, empty or not there yet; a name that ends in `.tar` makes an archive
+    #[arg(value_name = "FOLDER|FILE.tar")]
+    target: PathBuf,
 }
 
 /// An export that failed.
@@ -51,9 +56,12 @@ enum ExportError {
     /// A file or folder cannot be written.
     #[error("Failed to write `{path}`")]
     Write { path: PathBuf, source: io::Error },
-    /// Something is there already.
+    /// Something is in the folder already.
     #[error("Folder `{0}` is not empty")]
     NotEmpty(PathBuf),
+    /// The archive is there already.
+    #[error("`{0}` exists already")]
+    Exists(PathBuf),
     /// The command was interrupted.
     #[error("Interrupted")]
     Cancelled,
@@ -82,28 +90,55 @@ pub(crate) async fn run(
 ) -> Result<Value, CommandError> {
     let flags = ExportFlags::from_arg_matches(matches)
         .map_err(|error| PluginFailure::new(error.to_string()))?;
-    let folder = flags.folder.clone();
-    prepare(&folder).map_err(explain)?;
-    let plan = context.installation.db.read(move |conn| {
+    let db = &context.installation.db;
+    let plan = db.read(move |conn| {
         let row = repository::get(conn, &flags.repository)?;
         let number = match flags.number {
             Some(number) => version::get(conn, row.id, VersionNumber(number))?.number,
             None => version::latest(conn, row.id)?,
         };
-        let site = Site { repository: row.id, version: number };
-        Ok(Plan::read(conn, site, &flags.folder))
+        Ok(Plan::read(conn, Site { repository: row.id, version: number }))
     });
     let plan = plan.await?.map_err(explain)?;
+    let (path, ids) = (flags.target.clone(), plan.manifest_ids.clone());
+    let mut writing = blocking(move || Ok(Writing::new(Target::create(&path)?, plan))).await?;
+    for chunk in ids.chunks(CHUNK) {
+        let chunk = chunk.to_vec();
+        let rows = db.read(move |conn| {
+            content::load(conn, &chunk)?
+                .into_iter()
+                .map(lookup::load)
+                .collect::<Result<Vec<_>, _>>()
+        });
+        let rows = rows.await?;
+        writing = blocking(move || {
+            for row in rows {
+                if let ContainerContent::Manifest(manifest) = row {
+                    writing.manifest(&manifest)?;
+                }
+            }
+            Ok(writing)
+        })
+        .await?;
+    }
     let (store, cancel) = (context.installation.store.clone(), context.cancel.clone());
-    let copy =
-        tokio::task::spawn_blocking(move || plan.write(&store, &folder, || cancel.is_cancelled()));
-    copy.await.map_err(|_| PluginFailure::new("Interrupted"))?.map_err(explain)
+    let mut value = blocking(move || writing.finish(&store, || cancel.is_cancelled())).await?;
+    value["target"] = flags.target.display().to_string().into();
+    Ok(value)
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, ExportError> + Send + 'static,
+) -> Result<T, CommandError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|_| PluginFailure::new("Interrupted"))?.map_err(explain)
 }
 
 fn explain(error: ExportError) -> CommandError {
     let hint = match &error {
         ExportError::NotStored(_) => Some("sync the repository with `--policy immediate`"),
         ExportError::NotEmpty(_) => Some("name another folder, or empty it"),
+        ExportError::Exists(_) => Some("name another file, or remove it"),
         _ => None,
     };
     let failed = PluginFailure::new("Failed to export the repository").caused_by(error);
@@ -117,28 +152,13 @@ fn explain(error: ExportError) -> CommandError {
 struct Plan {
     site: Site,
     tags: Vec<TagContent>,
-    /// Manifests are written while they are read.
-    manifests: Vec<(Digest, Value)>,
-    /// Manifests that an index lists: they need no entry of their own.
-    listed: HashSet<Digest>,
+    manifest_ids: Vec<ContentId>,
     blobs: Vec<(Digest, Sha256)>,
-    bytes: u64,
-    /// Manifests whose digest is not that of their bytes, which a layout cannot hold.
-    left_out: Vec<Digest>,
 }
 
 impl Plan {
-    /// Reads the version, and writes its manifests on the way.
-    fn read(conn: &mut Connection, site: Site, folder: &Path) -> Result<Self, ExportError> {
-        let mut plan = Self {
-            site,
-            tags: Vec::new(),
-            manifests: Vec::new(),
-            listed: HashSet::new(),
-            blobs: Vec::new(),
-            bytes: 0,
-            left_out: Vec::new(),
-        };
+    fn read(conn: &mut Connection, site: Site) -> Result<Self, ExportError> {
+        let mut plan = Self { site, tags: Vec::new(), manifest_ids: Vec::new(), blobs: Vec::new() };
         let mut digests = Vec::new();
         lookup::each(conn, site, ContainerContent::BLOB, Columns::Metadata, |row| {
             if let ContainerContent::Blob(blob) = lookup::load(row)? {
@@ -158,61 +178,42 @@ impl Plan {
             Ok(())
         })?;
         plan.tags.sort_by(|a, b| a.name.cmp(&b.name));
-        // A failure ends the writing; the database's own error type cannot carry it.
-        let mut failure = None;
-        lookup::each(conn, site, ContainerContent::MANIFEST, Columns::All, |row| {
-            if let ContainerContent::Manifest(manifest) = lookup::load(row)?
-                && failure.is_none()
-            {
-                failure = plan.manifest(&manifest, folder).err();
-            }
+        lookup::each(conn, site, ContainerContent::MANIFEST, Columns::Metadata, |row| {
+            plan.manifest_ids.push(row.id);
             Ok(())
         })?;
-        failure.map_or(Ok(plan), Err)
+        Ok(plan)
+    }
+}
+
+/// A layout that is being written.
+struct Writing {
+    target: Target,
+    plan: Plan,
+    /// What `index.json` says of the manifests.
+    manifests: Vec<(Digest, Value)>,
+    /// Manifests that an index lists: they need no entry of their own.
+    listed: HashSet<Digest>,
+    bytes: u64,
+    /// Manifests whose digest is not that of their bytes, which a layout cannot hold.
+    left_out: Vec<Digest>,
+}
+
+impl Writing {
+    fn new(target: Target, plan: Plan) -> Self {
+        let (manifests, listed, left_out) = (Vec::new(), HashSet::new(), Vec::new());
+        Self { target, plan, manifests, listed, bytes: 0, left_out }
     }
 
-    /// Writes the blobs, then what makes the folder a layout.
-    fn write(
-        self,
-        store: &ArtifactStore,
-        folder: &Path,
-        cancelled: impl Fn() -> bool,
-    ) -> Result<Value, ExportError> {
-        let mut bytes = self.bytes;
-        for (digest, sha256) in &self.blobs {
-            if cancelled() {
-                return Err(ExportError::Cancelled);
-            }
-            let (mut from, size) = store.open_artifact_blocking(sha256)?;
-            let path = path(folder, digest)?;
-            // A manifest may be another's blob.
-            if !path.exists() {
-                let copy = File::create_new(&path).and_then(|mut to| io::copy(&mut from, &mut to));
-                copy.map_err(failed(&path))?;
-            }
-            bytes += size;
-        }
-        write(&folder.join("oci-layout"), br#"{"imageLayoutVersion":"1.0.0"}"#)?;
-        write(&folder.join("index.json"), self.index().to_string().as_bytes())?;
-        Ok(json!({
-            "folder": folder.display().to_string(),
-            "version": self.site.version.0,
-            "tags": self.tags.len(),
-            "manifests": self.manifests.len(),
-            "blobs": self.blobs.len(),
-            "bytes": bytes,
-            "left_out": self.left_out,
-        }))
-    }
-
-    fn manifest(&mut self, manifest: &ManifestContent, folder: &Path) -> Result<(), ExportError> {
+    fn manifest(&mut self, manifest: &ManifestContent) -> Result<(), ExportError> {
         if !manifest.digest.matches(&manifest.raw) {
             self.left_out.push(manifest.digest);
             return Ok(());
         }
-        write(&path(folder, &manifest.digest)?, &manifest.raw)?;
+        let size = manifest.raw.len() as u64;
+        self.target.add(&blob_name(&manifest.digest), size, &manifest.raw[..])?;
         self.listed.extend(&manifest.listed_manifests);
-        self.bytes += manifest.size;
+        self.bytes += size;
         let mut descriptor = json!({
             "mediaType": manifest.media_type,
             "digest": manifest.digest,
@@ -225,11 +226,46 @@ impl Plan {
         Ok(())
     }
 
+    /// Writes the blobs, then what makes it a layout.
+    fn finish(
+        mut self,
+        store: &ArtifactStore,
+        cancelled: impl Fn() -> bool,
+    ) -> Result<Value, ExportError> {
+        // A manifest may be another's blob.
+        let written: HashSet<Digest> = self.manifests.iter().map(|(digest, _)| *digest).collect();
+        let blobs = std::mem::take(&mut self.plan.blobs);
+        for (digest, sha256) in blobs.iter().filter(|(digest, _)| !written.contains(digest)) {
+            if cancelled() {
+                return Err(ExportError::Cancelled);
+            }
+            let (from, size) = store.open_artifact_blocking(sha256)?;
+            self.target.add(&blob_name(digest), size, from)?;
+            self.bytes += size;
+        }
+        for (name, text) in [
+            ("oci-layout", r#"{"imageLayoutVersion":"1.0.0"}"#.to_owned()),
+            ("index.json", self.index().to_string()),
+        ] {
+            self.target.add(name, text.len() as u64, text.as_bytes())?;
+        }
+        self.target.finish()?;
+        Ok(json!({
+            "version": self.plan.site.version.0,
+            "tags": self.plan.tags.len(),
+            "manifests": self.manifests.len(),
+            "blobs": blobs.len(),
+            "bytes": self.bytes,
+            "left_out": self.left_out,
+        }))
+    }
+
     /// Tags first, by name; then manifests that neither a tag nor an index names.
     fn index(&self) -> Value {
-        let tagged: HashSet<Digest> = self.tags.iter().map(|tag| tag.tagged_manifest).collect();
+        let tags = &self.plan.tags;
+        let tagged: HashSet<Digest> = tags.iter().map(|tag| tag.tagged_manifest).collect();
         let of: HashMap<_, _> = self.manifests.iter().map(|(key, value)| (key, value)).collect();
-        let by_tag = self.tags.iter().filter_map(|tag| {
+        let by_tag = tags.iter().filter_map(|tag| {
             let mut descriptor = Value::clone(of.get(&tag.tagged_manifest)?);
             descriptor["annotations"] = json!({REF_NAME: tag.name});
             Some(descriptor)
@@ -246,33 +282,4 @@ impl Plan {
             "manifests": entries,
         })
     }
-}
-
-/// Makes the folder, which must hold nothing.
-fn prepare(folder: &Path) -> Result<(), ExportError> {
-    create(folder)?;
-    let mut entries = fs::read_dir(folder).map_err(failed(folder))?;
-    match entries.next() {
-        Some(_) => Err(ExportError::NotEmpty(folder.into())),
-        None => Ok(()),
-    }
-}
-
-fn path(folder: &Path, digest: &Digest) -> Result<PathBuf, ExportError> {
-    let folder = folder.join("blobs").join(digest.algorithm().name());
-    create(&folder)?;
-    Ok(folder.join(digest.hex()))
-}
-
-fn failed(path: &Path) -> impl FnOnce(io::Error) -> ExportError + use<> {
-    let path = path.to_owned();
-    |source| ExportError::Write { path, source }
-}
-
-fn create(folder: &Path) -> Result<(), ExportError> {
-    fs::create_dir_all(folder).map_err(failed(folder))
-}
-
-fn write(path: &Path, bytes: &[u8]) -> Result<(), ExportError> {
-    fs::write(path, bytes).map_err(failed(path))
 }

@@ -1,9 +1,13 @@
-//! OCI image layouts (image-spec, `image-layout.md`): a registry's repository as a folder.
+//! OCI image layouts (image-spec, `image-layout.md`): a registry's repository as a folder, or as one
+//! tar archive of such a folder.
 //!
-//! A remote whose URL is `file:///…` names such a folder, and is mirrored like a registry, so that
-//! content can cross an air gap: [`LayoutTransport`] answers the registry client's requests from
-//! the folder's files, and blobs are downloaded by their `file://` URLs. All reading goes through
-//! the downloader, which looks only into allowed folders. Writing a layout is `export`'s business.
+//! A remote whose URL is `file:///…` names either, and is mirrored like a registry, so that content
+//! can cross an air gap: [`LayoutTransport`] answers the registry client's requests from the files,
+//! and blobs are downloaded by their `file://` URLs; those in an [`archive`] are read where they lie.
+//! All reading goes through the downloader, which looks only into allowed folders. Writing a layout is
+//! `export`'s business.
+
+mod archive;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -13,6 +17,7 @@ use pulp_stages::download::{DownloadError, DownloadRequest, Downloader};
 use serde_json::json;
 use tokio::sync::OnceCell;
 
+use self::archive::Places;
 use crate::{
     client::{Answer, Request, Transport, TransportError},
     digest::Digest,
@@ -25,23 +30,51 @@ pub(crate) const REF_NAME: &str = "org.opencontainers.image.ref.name";
 /// Largest `index.json` that is read, in bytes: some 100,000 tags.
 const MAX_INDEX: usize = 64 * 1024 * 1024;
 
-/// Where a blob or a manifest lies within the layout at `base`.
-pub(crate) fn blob_url(base: &url::Url, digest: &Digest) -> RemoteUrl {
-    let path = format!("blobs/{}/{}", digest.algorithm(), digest.hex());
-    RemoteUrl::from_url(base.clone()).join_path(&path)
-}
-
 /// Answers requests for a registry's API from a folder.
 pub(crate) struct LayoutTransport {
-    base: url::Url,
+    base: RemoteUrl,
     downloads: Downloader,
+    /// `None` within: it is a folder.
+    places: OnceCell<Option<Places>>,
     index: OnceCell<Vec<Descriptor>>,
 }
+
+/// An archive that cannot be walked.
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` is no tar archive; one that is compressed has to be unpacked first")]
+struct NoArchive(RemoteUrl, #[source] std::io::Error);
 
 impl LayoutTransport {
     /// Over the layout at `base`, a `file://` URL.
     pub(crate) fn new(base: url::Url, downloads: Downloader) -> Self {
-        Self { base, downloads, index: OnceCell::new() }
+        let base = RemoteUrl::from_url(base);
+        Self { base, downloads, places: OnceCell::new(), index: OnceCell::new() }
+    }
+
+    /// Where the file called `name` lies.
+    fn url(&self, name: &str) -> RemoteUrl {
+        let place = self.places.get().and_then(Option::as_ref).map(|places| places.get(name));
+        match place {
+            Some(Some((first, length))) => Downloader::part_of_file(&self.base, *first, *length),
+            // What an archive lacks is nowhere, as with a folder.
+            Some(None) | None => self.base.join_path(name),
+        }
+    }
+
+    /// Finds out whether it is a folder or an archive, and walks the archive.
+    async fn look(&self) -> Result<(), TransportError> {
+        let walk = || async {
+            let file = match self.downloads.open_file(&self.base).await {
+                Ok(file) => file,
+                Err(error @ DownloadError::FileNotAllowed { .. }) => return Err(error.into()),
+                // Whatever is wrong with a folder is said of its files.
+                Err(_) => return Ok(None),
+            };
+            let walked = tokio::task::spawn_blocking(move || archive::places(file)).await?;
+            let places = walked.map_err(|error| NoArchive(self.base.clone(), error))?;
+            Ok::<_, TransportError>(Some(places))
+        };
+        self.places.get_or_try_init(walk).await.map(drop)
     }
 
     /// The manifests of `index.json` that have no tag.
@@ -52,8 +85,8 @@ impl LayoutTransport {
 
     async fn index(&self) -> Result<&[Descriptor], TransportError> {
         let read = || async {
-            let url = RemoteUrl::from_url(self.base.clone()).join_path("index.json");
-            let raw = self.read(url, MAX_INDEX).await?;
+            self.look().await?;
+            let raw = self.read(self.url("index.json"), MAX_INDEX).await?;
             let index = Manifest::parse(
                 raw,
                 Some("application/vnd.oci.image.index.v1+json"),
@@ -89,7 +122,7 @@ impl LayoutTransport {
         let body = if request.method == Method::HEAD {
             Bytes::new()
         } else {
-            match self.read(blob_url(&self.base, &digest), request.max_size).await {
+            match self.read(self.url(&blob_name(&digest)), request.max_size).await {
                 Ok(body) => body,
                 Err(error) if is_missing(&*error) => {
                     return Ok(answer(StatusCode::NOT_FOUND, Bytes::new()));
@@ -122,6 +155,16 @@ impl Transport for LayoutTransport {
             None => Ok(answer(StatusCode::NOT_FOUND, Bytes::new())),
         }
     }
+
+    /// Asked for after manifests were, so an archive is walked by then.
+    fn blob_url(&self, digest: &Digest) -> Option<RemoteUrl> {
+        Some(self.url(&blob_name(digest)))
+    }
+}
+
+/// The name of a blob's, or a manifest's, file.
+pub(crate) fn blob_name(digest: &Digest) -> String {
+    format!("blobs/{}/{}", digest.algorithm(), digest.hex())
 }
 
 fn answer(status: StatusCode, body: Bytes) -> Answer {
@@ -136,7 +179,11 @@ fn tag(entry: &Descriptor) -> Option<Tag> {
 
 fn is_missing(error: &(dyn std::error::Error + Send + Sync + 'static)) -> bool {
     match error.downcast_ref::<DownloadError>() {
-        Some(DownloadError::File { source, .. }) => source.kind() == std::io::ErrorKind::NotFound,
+        Some(DownloadError::File { source, .. }) => matches!(
+            source.kind(),
+            // The second: below an archive there is nothing.
+            std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory
+        ),
         _ => false,
     }
 }

@@ -37,6 +37,7 @@ pub(super) fn cases() -> Vec<Case> {
         case("tags are chosen by patterns", tags),
         case("a moved tag moves with the next sync", moved),
         case("an exported version is a layout, and mirrored from its folder", exported),
+        case("an exported version is an archive, and mirrored from it", archived),
         case("a tag that upstream lost stays, or goes with --mirror", lost),
         case("what is unchanged makes no version and fetches no blob", unchanged),
         Case {
@@ -183,6 +184,50 @@ fn exported(lab: &Lab) -> Result<()> {
     serving.stop()?;
     let again = Mirrored::parse(&lab.pulp.run(&[&arguments[..], &["--json"]].concat())?)?;
     ensure!(again.version.is_none(), "Nothing changed, but: {again:?}");
+    Ok(())
+}
+
+/// The same as one file, at once and with blobs that are read from it when they are asked for.
+fn archived(lab: &Lab) -> Result<()> {
+    let registry = Registry::start()?;
+    registry.push_image("v1", 1)?;
+    registry.push_index("multi", &["amd64", "arm64"])?;
+    mirror(lab, &registry, &["--policy", "immediate"])?;
+    let folder = tempfile::tempdir()?;
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let (archive, twin) = (path("app.tar"), path("twin.tar"));
+    for file in [&archive, &twin] {
+        lab.pulp.run(&["container", "export", "--repository", NAME, file])?;
+    }
+    ensure!(fs::read(&archive)? == fs::read(&twin)?, "Two exports of one version differ");
+    copy(&format!("oci-archive:{archive}:v1"), tempfile::tempdir()?.path())?;
+    let (_, told) =
+        lab.pulp.run_failing(&["container", "export", "--repository", NAME, &archive])?;
+    ensure!(told.contains("exists already"), "Exported over an archive: {told}");
+
+    for policy in ["immediate", "on_demand"] {
+        let url = format!("file://{archive}");
+        let arguments = ["mirror", "container", &url, "--name", policy, "--policy", policy];
+        let more = ["--allow-file-path", &archive, "--json"];
+        let other = lab.pulp.another()?;
+        let mirrored = Mirrored::parse(&other.run(&[&arguments[..], &more].concat())?)?;
+        ensure!(mirrored.version == Some(1), "Not mirrored: {mirrored:?}");
+        let serving = other.serve()?;
+        for tag in ["v1", "multi"] {
+            let ours = format!("docker://{}/{policy}:{tag}", serving.address);
+            let theirs = raw_manifest(&registry.reference(tag))?;
+            ensure!(raw_manifest(&ours)? == theirs, "`{tag}` differs");
+            copy(&ours, tempfile::tempdir()?.path())?;
+        }
+        serving.stop()?;
+    }
+    let output = Command::new("gzip").arg("--keep").arg(&archive).status()?;
+    ensure!(output.success(), "gzip failed");
+    let url = format!("file://{archive}.gz");
+    let arguments = ["mirror", "container", &url, "--name", "gz", "--allow-file-path"];
+    let compressed = format!("{archive}.gz");
+    let (code, told) = lab.pulp.run_failing(&[&arguments[..], &[&compressed]].concat())?;
+    ensure!(code == 3 && told.contains("unpacked first"), "{code}: {told}");
     Ok(())
 }
 
