@@ -101,7 +101,7 @@ impl DebRemoteOptions {
     /// What is asked of each distribution.
     pub fn wanted(&self) -> Wanted {
         let mut families: BTreeSet<Family> =
-            self.metadata.iter().filter_map(|family| family.family()).collect();
+            self.metadata.iter().flat_map(|family| family.families()).copied().collect();
         for (is_wanted, family) in [
             (self.sources, Family::Sources),
             (self.udebs, Family::InstallerPackages),

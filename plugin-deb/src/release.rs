@@ -78,7 +78,7 @@ pub struct Release {
     pub all_in_each_architecture: bool,
     /// The listed files by their path below the release file's directory.
     pub files: BTreeMap<RelativePath, Expected>,
-    /// What was passed over, in words: unsafe paths, digests of the wrong length, unknown values.
+    /// What was passed over, in words: unsafe paths, digests of the wrong length.
     pub warnings: Vec<String>,
 }
 
@@ -107,13 +107,10 @@ impl Release {
             acquire_by_hash: stanza.text("Acquire-By-Hash").is_some_and(|text| is_true(&text)),
             ..Self::default()
         };
-        match stanza.text("No-Support-for-Architecture-all").as_deref() {
-            None => {}
-            Some("Packages") => release.all_in_each_architecture = true,
-            Some(other) => release.warnings.push(format!(
-                "`No-Support-for-Architecture-all: {other}` is unknown and was ignored"
-            )),
-        }
+        // Names kinds of index; of those, only packages are stanzas.
+        release.all_in_each_architecture = stanza
+            .text("No-Support-for-Architecture-all")
+            .is_some_and(|kinds| kinds.split_ascii_whitespace().any(|kind| kind == "Packages"));
         for (name, algorithm) in LISTS {
             if let Some(list) = stanza.get(name) {
                 release.take_list(list, algorithm);
@@ -249,6 +246,19 @@ SHA256:
         assert!(release.file("Packages").is_some(), "`./` is no part of the path");
         assert!(!release.file("main/Contents-all").expect("listed").digests.is_trusted());
         assert!(release.warnings.is_empty());
+    }
+
+    #[test]
+    fn packages_for_all_architectures_stand_apart_unless_the_release_file_says_otherwise() {
+        for (field, expected) in [
+            ("", false),
+            ("No-Support-for-Architecture-all: Packages\n", true),
+            ("No-Support-for-Architecture-all: Contents Packages\n", true),
+            ("No-Support-for-Architecture-all: Contents\n", false),
+        ] {
+            let release = parse(&format!("Codename: x\n{field}"));
+            assert_eq!(release.all_in_each_architecture, expected, "{field}");
+        }
     }
 
     #[test]

@@ -11,6 +11,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{compression::Compression, release::Release};
 
+mod place;
+
+use place::{Place, elsewhere, locate};
+
 /// What an index file is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -37,6 +41,8 @@ pub enum Family {
     Diffs,
     /// `installer-ARCH/*/images/SHA256SUMS`: the installer's files.
     Installer,
+    /// Whatever else a release file lists.
+    Other,
 }
 
 /// The optional families as a user chooses them.
@@ -67,22 +73,33 @@ pub enum OptionalFamily {
     Contents,
     /// Differences between index files.
     Diffs,
+    /// Everything that is listed for the components and architectures.
+    All,
     /// Nothing beyond packages and what else was asked for.
     None,
 }
 
 impl OptionalFamily {
-    /// The family, if it is one.
-    pub const fn family(self) -> Option<Family> {
-        Some(match self {
-            Self::Translations => Family::Translations,
-            Self::Commands => Family::Commands,
-            Self::Appstream => Family::Appstream,
-            Self::Icons => Family::Icons,
-            Self::Contents => Family::Contents,
-            Self::Diffs => Family::Diffs,
-            Self::None => return None,
-        })
+    /// The families that are meant.
+    pub const fn families(self) -> &'static [Family] {
+        match self {
+            Self::Translations => &[Family::Translations],
+            Self::Commands => &[Family::Commands],
+            Self::Appstream => &[Family::Appstream],
+            Self::Icons => &[Family::Icons],
+            Self::Contents => &[Family::Contents],
+            Self::Diffs => &[Family::Diffs],
+            Self::All => &[
+                Family::Translations,
+                Family::Commands,
+                Family::Appstream,
+                Family::Icons,
+                Family::Contents,
+                Family::Diffs,
+                Family::Other,
+            ],
+            Self::None => &[],
+        }
     }
 }
 
@@ -168,10 +185,10 @@ pub fn select(release: &Release, distribution: &str, wanted: &Wanted) -> Selecti
             continue;
         }
         let (compression, plain) = Compression::of(path.as_str());
-        let Some((component, place)) = locate(&prefixes, plain) else { continue };
-        if !is_wanted(&place) {
+        let located = locate(&prefixes, plain).or_else(|| elsewhere(release, &prefixes, plain));
+        let Some((component, place)) = located.filter(|(_, place)| is_wanted(place)) else {
             continue;
-        }
+        };
         let Ok(plain) = RelativePath::new(plain) else { continue };
         let index = found.entry(plain.as_str().to_owned()).or_insert_with(|| Index {
             family: place.family,
@@ -252,84 +269,6 @@ fn prefixes(
 
 fn list(names: &[String]) -> String {
     names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
-}
-
-/// What a path below a component says.
-#[derive(Debug, PartialEq, Eq)]
-struct Place {
-    family: Family,
-    /// Files that accompany an index are wanted if its family is.
-    belongs_to: Option<Family>,
-    architecture: Option<String>,
-    language: Option<String>,
-}
-
-fn locate(prefixes: &[(String, Option<String>)], path: &str) -> Option<(Option<String>, Place)> {
-    prefixes.iter().find_map(|(prefix, component)| {
-        let place = place(path.strip_prefix(prefix.as_str())?)?;
-        Some((component.clone(), place))
-    })
-}
-
-fn place(path: &str) -> Option<Place> {
-    let of = |family, architecture: Option<&str>| Place {
-        family,
-        belongs_to: None,
-        architecture: architecture.map(str::to_owned),
-        language: None,
-    };
-    let beside = |family, index, architecture: Option<&str>| Place {
-        belongs_to: Some(index),
-        ..of(family, architecture)
-    };
-    let segments: Vec<&str> = path.split('/').collect();
-    Some(match segments[..] {
-        ["Packages"] => of(Family::Packages, None),
-        ["Sources"] | ["source", "Sources"] => of(Family::Sources, None),
-        ["source", "Release"] => beside(Family::IndexRelease, Family::Sources, None),
-        ["source", "Sources.diff", "Index"] => beside(Family::Diffs, Family::Sources, None),
-        [binary, "Packages"] => of(Family::Packages, Some(binary.strip_prefix("binary-")?)),
-        [binary, "Release"] => of(Family::IndexRelease, Some(binary.strip_prefix("binary-")?)),
-        [binary, "Packages.diff", "Index"] => {
-            of(Family::Diffs, Some(binary.strip_prefix("binary-")?))
-        }
-        ["debian-installer", binary, "Packages"] => {
-            of(Family::InstallerPackages, Some(binary.strip_prefix("binary-")?))
-        }
-        ["debian-installer", binary, "Release"] => {
-            let architecture = binary.strip_prefix("binary-")?;
-            beside(Family::IndexRelease, Family::InstallerPackages, Some(architecture))
-        }
-        ["i18n", file] => {
-            let language = file.strip_prefix("Translation-")?.to_owned();
-            Place { language: Some(language), ..of(Family::Translations, None) }
-        }
-        ["cnf", file] => of(Family::Commands, Some(file.strip_prefix("Commands-")?)),
-        ["dep11", file] => match file.strip_prefix("Components-") {
-            Some(rest) => of(Family::Appstream, Some(rest.strip_suffix(".yml")?)),
-            None if file.starts_with("icons-") => of(Family::Icons, None),
-            None => return None,
-        },
-        [file] => contents(file.strip_prefix("Contents-")?, of, beside),
-        [installer, .., "images", "SHA256SUMS" | "MD5SUMS"] => {
-            of(Family::Installer, Some(installer.strip_prefix("installer-")?))
-        }
-        _ => return None,
-    })
-}
-
-fn contents(
-    rest: &str,
-    of: impl Fn(Family, Option<&str>) -> Place,
-    beside: impl Fn(Family, Family, Option<&str>) -> Place,
-) -> Place {
-    match rest.strip_prefix("udeb-") {
-        Some(architecture) => {
-            beside(Family::Contents, Family::InstallerPackages, Some(architecture))
-        }
-        None if rest == "source" => beside(Family::Contents, Family::Sources, None),
-        None => of(Family::Contents, Some(rest)),
-    }
 }
 
 /// Says which indices were asked for and are not listed.

@@ -97,6 +97,42 @@ fn families_and_architectures_are_selected() {
 }
 
 #[test]
+fn everything_that_is_listed_can_be_asked_for() {
+    let listed = [
+        "ReadMe",
+        "main/Contents-amd64.diff/Index",
+        "main/Contents-arm64.diff/Index",
+        "main/binary-amd64/Packages.diff/Index",
+        "main/binary-amd64/Packages.gz",
+        "main/binary-arm64/Packages.gz",
+        "main/by-product/list-arm64.xz",
+        "main/dep11/CID-Index-amd64.json.gz",
+        "main/dep11/CID-Index-arm64.json.gz",
+        "main/i18n/Index",
+        "main/i18n/Translation-de.diff/Index",
+        "contrib/i18n/Index",
+    ];
+    let release = release(HEAD, &listed);
+    let all = OptionalFamily::All.families();
+    let found = paths(&select(&release, "bookworm", &wanted(&["main"], &["amd64"], all)));
+    assert_eq!(
+        found,
+        [
+            "ReadMe",
+            "main/Contents-amd64.diff/Index",
+            "main/binary-amd64/Packages",
+            "main/binary-amd64/Packages.diff/Index",
+            "main/dep11/CID-Index-amd64.json",
+            "main/i18n/Index",
+            "main/i18n/Translation-de.diff/Index",
+        ]
+    );
+    let few =
+        paths(&select(&release, "bookworm", &wanted(&["main"], &["amd64"], &[Family::Diffs])));
+    assert_eq!(few, ["main/binary-amd64/Packages", "main/binary-amd64/Packages.diff/Index"]);
+}
+
+#[test]
 fn nothing_asked_for_means_everything_listed() {
     let release = release(
         HEAD,
