@@ -185,14 +185,17 @@ impl Splitter {
     }
 
     fn skip_empty_lines(&mut self) {
+        let mut skip = 0;
         loop {
-            let skip = match &self.pending[..] {
+            skip += match &self.pending[skip..] {
                 [b'\n', ..] => 1,
                 [b'\r', b'\n', ..] => 2,
-                _ => return,
+                _ => break,
             };
-            let _ = self.pending.split_to(skip);
             self.line += 1;
+        }
+        if skip > 0 {
+            let _ = self.pending.split_to(skip);
         }
     }
 }
