@@ -23,8 +23,18 @@ const LOCAL_POSTGRES: &str = "postgres://postgres@127.0.0.1:5432/postgres";
 const LOCAL_POSTGRES_ADDRESS: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 5432);
 
-/// Looks `name` up in the path, also where Debian keeps programs for administrators.
+/// Debian's own Python, which has the modules that Debian packages, whatever the path says.
+pub(crate) const PYTHON: &str = "/usr/bin/python3";
+
+/// Looks `name` up in the path, also where Debian keeps programs for administrators; or, as
+/// `python3:MODULE`, a module of [`PYTHON`].
 pub(crate) fn program(name: &str) -> Result<PathBuf, String> {
+    if let Some(module) = name.strip_prefix("python3:") {
+        let mut command = Command::new(PYTHON);
+        let imported = run::output_of(command.args(["-c", &format!("import {module}")]));
+        let missing = |_| format!("the module `{module}` of Python is not installed");
+        return imported.map(|_| PYTHON.into()).map_err(missing);
+    }
     let path = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&path)
         .chain(["/usr/sbin".into(), "/sbin".into()])

@@ -1,6 +1,7 @@
 //! Apt repositories, end to end: an archive made by Debian's own tools, fetched from by apt itself.
 //!
-//! Here stand the cases; [`archive`] makes the upstream, [`apt`] is the client.
+//! Here stand the cases of a sound upstream, in [`faults`] the others; [`archive`] makes the upstream
+//! or [`suite`] where it must be wrong, [`apt`] is the client.
 
 use std::fs;
 
@@ -11,6 +12,9 @@ use crate::pulp::Mirrored;
 
 mod apt;
 mod archive;
+mod differential;
+mod faults;
+mod suite;
 
 use apt::Apt;
 use archive::Archive;
@@ -23,7 +27,7 @@ const NEEDS: &[&str] = &["apt-get", "apt-ftparchive", "dpkg-deb", "gpg", "gzip"]
 /// Every case of this suite.
 pub(super) fn cases() -> Vec<Case> {
     let case = |name, run| Case { name, needs: NEEDS, run };
-    vec![
+    let mut cases = vec![
         case("immediate, verbatim: apt updates and downloads", |lab| {
             fetched(lab, &["--policy", "immediate", "--publish", "verbatim"])
         }),
@@ -36,7 +40,10 @@ pub(super) fn cases() -> Vec<Case> {
         case("an unchanged archive makes no version", unchanged),
         case("a changed archive replaces the old package", changed),
         case("a wrong signature is refused and the key named", wrong_key),
-    ]
+    ];
+    cases.extend(differential::cases());
+    cases.extend(faults::cases());
+    cases
 }
 
 /// Mirrors the archive with its key.
@@ -52,6 +59,19 @@ fn arguments(lab: &Lab, archive: &Archive, more: &[&str]) -> Vec<String> {
     let fixed = ["mirror", "deb", &url, "--name", NAME, "--keyring", &key, "--json"];
     let what = ["--distribution", "stable", "--component", "main", "--architecture", "amd64"];
     [&fixed[..], &what, more].concat().into_iter().map(str::to_owned).collect()
+}
+
+/// Publishes what was mirrored anew and gives a file below the suite as it is served then.
+fn republished(lab: &Lab, path: &str) -> Result<Vec<u8>> {
+    let publish = ["deb", "publication", "create", "--repository", NAME, "--publish", "structured"];
+    let made = lab.pulp.run(&[&publish[..], &["--signing-key", "none", "--json"]].concat())?;
+    let made: serde_json::Value = serde_json::from_str(&made)?;
+    let id = made["publication"].as_str().with_context(|| format!("No publication: {made}"))?;
+    lab.pulp.run(&["deb", "distribution", "update", "--name", NAME, "--publication", id])?;
+    let serving = lab.pulp.serve()?;
+    let body = serving.get(NAME, &format!("{}{path}", suite::SUITE))?.expect(200)?.body;
+    serving.stop()?;
+    Ok(body)
 }
 
 fn fetched(lab: &Lab, more: &[&str]) -> Result<()> {
