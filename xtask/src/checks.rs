@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::bail;
 
 use crate::{
-    integration, probe,
+    bench, integration, probe,
     report::{Phase, Report},
     run, tidy,
 };
@@ -25,6 +25,7 @@ pub(crate) fn all(report: &Report) {
     });
     tests(report);
     integration::run(report, None, None, None);
+    report.timed(Phase::Test, || report.check("bench", bench::check));
     report.print_times();
 }
 

@@ -3,12 +3,17 @@
 //! Imports no crate of the workspace. What it tests it drives from outside, as a user does: built
 //! programs over their command line and over HTTP, against upstreams that it serves itself on the
 //! loopback. Standard output is the report: one line per check, then a closing line with the sums.
-#![expect(clippy::print_stdout, reason = "the report is what a developer's tool is for")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "the report is what a developer's tool is for"
+)]
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod bench;
 mod checks;
 mod client;
 mod demo;
@@ -48,6 +53,8 @@ enum Command {
         #[arg(long)]
         only: Option<String>,
     },
+    /// What the program costs, beside another revision or other programs
+    Bench(bench::Options),
     /// The rules of the house that no compiler checks
     Tidy,
     /// Mirrors a small upstream, serves it and prints how to fetch from it
@@ -70,8 +77,20 @@ fn main() -> ExitCode {
         Command::Integration { suite, db, only } => {
             integration::run(&report, suite, db, only.as_deref());
         }
+        Command::Bench(options) => return measured(&options),
         Command::Tidy => tidy::run(&report),
         Command::Demo { once } => report.check("demo", || demo::run(once)),
     }
     report.close()
+}
+
+/// Its table is the report.
+fn measured(options: &bench::Options) -> ExitCode {
+    match bench::run(options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
 }

@@ -243,6 +243,11 @@ pub(crate) struct Serving {
 }
 
 impl Serving {
+    /// The process.
+    pub(crate) fn id(&self) -> u32 {
+        self.running.id()
+    }
+
     /// Fetches a file of a distribution.
     pub(crate) fn get(&self, name: &str, path: &str) -> Result<Reply> {
         self.request("GET", name, path, &[])

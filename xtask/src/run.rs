@@ -120,6 +120,11 @@ impl Running {
         Ok(Self { shown, child, ended: false, streams: [stdout, stderr] })
     }
 
+    /// The process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The next line of standard output, waited for at most `limit`.
     pub(crate) fn line(&mut self, limit: Duration) -> Result<String> {
         self.next_of(0, limit)

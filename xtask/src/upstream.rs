@@ -1,4 +1,4 @@
-//! An upstream on the loopback: files from memory, a log of requests, faults on demand.
+//! An upstream on the loopback: files from memory or a folder, a log of requests, faults on demand.
 //!
 //! HTTP/1.1 with keep-alive, `HEAD`, entity tags (`304`) and single ranges (`206`, `416`,
 //! `If-Range`). One thread per connection; the port is the system's choice. Nothing here knows what
@@ -6,14 +6,16 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    fs,
     io::{BufRead, BufReader, Read as _, Write},
     net::{Shutdown, SocketAddr, TcpListener, TcpStream},
+    path::{Component, Path, PathBuf},
     sync::{
         Arc, Condvar, Mutex, MutexGuard,
         atomic::{AtomicBool, Ordering},
     },
     thread,
-    time::Duration,
+    time::{Duration, UNIX_EPOCH},
 };
 
 use anyhow::{Context as _, Result, bail};
@@ -31,10 +33,18 @@ pub(crate) struct Upstream {
 
 #[derive(Default)]
 struct Shared {
-    files: Mutex<BTreeMap<String, Arc<[u8]>>>,
+    files: Mutex<BTreeMap<String, Arc<File>>>,
+    folder: Mutex<Option<PathBuf>>,
     faults: Mutex<HashMap<String, Vec<Fault>>>,
     log: Mutex<Vec<Seen>>,
     ended: AtomicBool,
+}
+
+/// Something to be served.
+struct File {
+    bytes: Vec<u8>,
+    tag: String,
+    media_type: Option<&'static str>,
 }
 
 /// A request that was answered.
@@ -121,7 +131,24 @@ impl Upstream {
 
     /// Adds or replaces a file.
     pub(crate) fn put(&self, path: &str, bytes: impl Into<Vec<u8>>) {
-        lock(&self.shared.files).insert(path.to_owned(), bytes.into().into());
+        self.insert(path, None, bytes.into());
+    }
+
+    /// Adds or replaces a file that is served as `media_type`.
+    pub(crate) fn put_typed(&self, path: &str, media_type: &'static str, bytes: Vec<u8>) {
+        self.insert(path, Some(media_type), bytes);
+    }
+
+    fn insert(&self, path: &str, media_type: Option<&'static str>, bytes: Vec<u8>) {
+        let tag = format!("\"{}\"", &crate::pulp::sha256(&bytes)[..16]);
+        let file = File { bytes, tag, media_type };
+        lock(&self.shared.files).insert(path.to_owned(), Arc::new(file));
+    }
+
+    /// Serves the files below `folder`, too: more than memory should hold. What was added by
+    /// itself goes before.
+    pub(crate) fn mount(&self, folder: &Path) {
+        *lock(&self.shared.folder) = Some(folder.to_owned());
     }
 
     /// The next `times` answers for `path` go wrong, after those planned before.
@@ -173,9 +200,22 @@ impl Shared {
         writer.shutdown(Shutdown::Both)
     }
 
+    fn find(&self, path: &str) -> Option<Arc<File>> {
+        if let Some(file) = lock(&self.files).get(path) {
+            return Some(Arc::clone(file));
+        }
+        let inside = Path::new(path).components().all(|part| matches!(part, Component::Normal(_)));
+        let path = lock(&self.folder).as_ref().filter(|_| inside)?.join(path);
+        let bytes = fs::read(&path).ok()?;
+        let changed = fs::metadata(&path).and_then(|found| found.modified()).ok()?;
+        let age = changed.duration_since(UNIX_EPOCH).ok()?.as_nanos();
+        let tag = format!("\"{:x}-{age:x}\"", bytes.len());
+        Some(Arc::new(File { bytes, tag, media_type: None }))
+    }
+
     /// False: the connection ends here.
     fn answer(&self, request: &Request, writer: &mut TcpStream) -> std::io::Result<bool> {
-        let file = lock(&self.files).get(&request.path).cloned();
+        let file = self.find(&request.path);
         let fault = match lock(&self.faults).get_mut(&request.path) {
             Some(planned) if !planned.is_empty() => Some(planned.remove(0)),
             _ => None,
@@ -213,17 +253,20 @@ impl Shared {
 }
 
 /// Status, further header lines and body for a file that is there.
-fn answer_file(request: &Request, file: &[u8], fault: Option<&Fault>) -> (u16, String, Vec<u8>) {
-    let tag = format!("\"{}\"", &crate::pulp::sha256(file)[..16]);
-    let mut bytes = file.to_vec();
+fn answer_file(request: &Request, file: &File, fault: Option<&Fault>) -> (u16, String, Vec<u8>) {
+    let File { bytes, tag, media_type } = file;
+    let mut bytes = bytes.clone();
     if let (Some(Fault::FlippedEnd), Some(last)) = (fault, bytes.last_mut()) {
         *last ^= 0xFF;
     }
-    let header = format!("ETag: {tag}\r\nAccept-Ranges: bytes\r\n");
-    if request.if_none_match.as_ref() == Some(&tag) {
+    let mut header = format!("ETag: {tag}\r\nAccept-Ranges: bytes\r\n");
+    if let Some(media_type) = media_type {
+        header = header + "Content-Type: " + media_type + "\r\n";
+    }
+    if request.if_none_match.as_ref() == Some(tag) {
         return (304, header, Vec::new());
     }
-    let honoured = request.if_range.as_ref().is_none_or(|known| *known == tag);
+    let honoured = request.if_range.as_ref().is_none_or(|known| known == tag);
     let range = request.range.as_deref().filter(|_| honoured);
     match range.map(|range| resolve_range(range, bytes.len())) {
         None => (200, header, bytes),
@@ -293,71 +336,4 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::client::request;
-
-    fn ask(upstream: &Upstream, headers: &[(&str, &str)]) -> client::Reply {
-        request(upstream.address, "GET", "/a%20b", headers).expect("an answer")
-    }
-
-    fn with_file() -> Upstream {
-        let upstream = Upstream::start().expect("it starts");
-        upstream.put("a b", "0123456789");
-        upstream
-    }
-
-    #[test]
-    fn ranges_are_answered_as_servers_do() {
-        let upstream = with_file();
-        for (range, status, body) in [
-            ("bytes=2-3", 206, "23"),
-            ("bytes=7-", 206, "789"),
-            ("bytes=-2", 206, "89"),
-            ("bytes=8-99", 206, "89"),
-            ("bytes=10-", 416, ""),
-        ] {
-            let reply = ask(&upstream, &[("Range", range)]);
-            assert_eq!((reply.status, &reply.body[..]), (status, body.as_bytes()), "{range}");
-        }
-        assert_eq!(upstream.take_log().len(), 5);
-        assert!(upstream.take_log().is_empty());
-    }
-
-    #[test]
-    fn what_is_unchanged_is_not_sent_again() {
-        let upstream = with_file();
-        let tag = ask(&upstream, &[]).header("etag").expect("a tag").to_owned();
-        assert_eq!(ask(&upstream, &[("If-None-Match", &tag)]).status, 304);
-        let other = [("Range", "bytes=2-3"), ("If-Range", "\"other\"")];
-        assert_eq!(ask(&upstream, &other).status, 200);
-        assert_eq!(ask(&upstream, &[("Range", "bytes=2-3"), ("If-Range", &tag)]).status, 206);
-    }
-
-    #[test]
-    fn faults_happen_as_often_as_planned() {
-        let upstream = with_file();
-        upstream.plan("a b", 1, &Fault::Status(503));
-        upstream.plan("a b", 1, &Fault::CutAfter(4));
-        upstream.plan("a b", 1, &Fault::FlippedEnd);
-        assert_eq!(ask(&upstream, &[]).status, 503);
-        let cut = ask(&upstream, &[]);
-        assert_eq!((cut.complete, &cut.body[..]), (false, &b"0123"[..]));
-        assert_ne!(ask(&upstream, &[]).body, b"0123456789");
-        assert_eq!(ask(&upstream, &[]).body, b"0123456789");
-        assert_eq!(request(upstream.address, "GET", "/b", &[]).expect("an answer").status, 404);
-    }
-
-    #[test]
-    fn a_gate_holds_an_answer_until_it_opens() {
-        let upstream = with_file();
-        let gate = Arc::new(Gate::default());
-        upstream.plan("a b", 1, &Fault::Held(Arc::clone(&gate)));
-        let address = upstream.address;
-        let reader = thread::spawn(move || client::get(address, "/a%20b"));
-        gate.wait_for_arrivals(1).expect("it arrives");
-        gate.open();
-        let reply = reader.join().expect("no panic").expect("an answer");
-        assert_eq!(reply.body, b"0123456789");
-    }
-}
+mod tests;

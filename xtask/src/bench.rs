@@ -1,0 +1,199 @@
+//! `cargo xtask bench`: what the program costs, beside what others cost for the same work.
+//!
+//! Every case is run several times by every contender in turn, so that what else the machine does
+//! hits all of them alike; the medians stand side by side. On a busy machine the processors' seconds
+//! and the ratios say something, the clock does not. Results are written as a table, as JSON and as
+//! a picture.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use anyhow::{Context as _, Result, ensure};
+use clap::Args;
+
+use crate::{pulp::Backend, run, upstream::Upstream};
+
+mod cases;
+mod contender;
+mod data;
+mod load;
+mod measure;
+mod plot;
+mod programs;
+mod results;
+mod serving;
+mod table;
+
+use cases::{CASES, Case, What};
+use contender::{Contender, Scene};
+use results::{Contestant, Measured, Results};
+
+/// What to measure.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Cases whose name contains this; may repeat [default: all]
+    #[arg(value_name = "CASE")]
+    cases: Vec<String>,
+    /// Whom to run beside this tree: a revision of this repository, or an installed program (aptly,
+    /// curl, debmirror, nginx, skopeo, wget); may repeat
+    #[arg(long = "baseline", value_name = "REV|PROGRAM")]
+    baselines: Vec<String>,
+    /// How often each case is run
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..))]
+    rounds: u16,
+    /// Which database the program uses
+    #[arg(long, value_enum, default_value_t = Backend::Sqlite)]
+    db: Backend,
+    /// A server that has the sets of data, in place of our own; then upstream counts no requests
+    #[arg(long, value_name = "URL")]
+    upstream: Option<String>,
+    /// Where to write bench.md, bench.json and bench.svg [default: target/bench]
+    #[arg(long, value_name = "FOLDER")]
+    out: Option<PathBuf>,
+    /// A few small cases once, with the program as it is tested: shows that it works, not what it costs
+    #[arg(long)]
+    quick: bool,
+    /// List the cases and end
+    #[arg(long)]
+    list: bool,
+}
+
+/// Measures, prints the table and writes the files.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    if options.list {
+        for case in CASES {
+            println!("{:24} {}", case.name, case.about);
+        }
+        return Ok(());
+    }
+    let folder = run::root().join("target/bench");
+    let results = measure(options, &folder)?;
+    let text = table::markdown(&results);
+    println!("{text}");
+    let out = options.out.as_deref().unwrap_or(&folder);
+    write(out, &results, &text)?;
+    eprintln!("written: {}", out.join("bench.{md,json,svg}").display());
+    Ok(())
+}
+
+/// A quick run, whose results are only looked at for sense: no time is one.
+pub(crate) fn check() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let options = Options {
+        cases: Vec::new(),
+        baselines: Vec::new(),
+        rounds: 1,
+        db: Backend::Sqlite,
+        upstream: None,
+        out: None,
+        quick: true,
+        list: false,
+    };
+    let results = measure(&options, folder.path())?;
+    write(folder.path(), &results, &table::markdown(&results))?;
+    for case in &results.cases {
+        let median = &case.contenders.first().context("Nobody took part")?.median;
+        let name = &case.name;
+        ensure!(case.units > 0 && median.wall > 0.0 && median.cpu.is_some(), "{name}: {median:?}");
+        let answered = median.rate.is_some_and(|rate| rate > 0.0);
+        let asked = median.requests.is_some();
+        ensure!(answered || asked, "{name} asked upstream for nothing: {median:?}");
+    }
+    let requests = |name: &str| {
+        let case = results.cases.iter().find(|case| case.name == name);
+        case.and_then(|case| case.contenders[0].median.requests)
+    };
+    ensure!(requests("file/small-immediate") == Some(21), "Not a request per file and one more");
+    ensure!(requests("file/unchanged") == Some(1), "More than one request for what is unchanged");
+    Ok(())
+}
+
+fn measure(options: &Options, folder: &Path) -> Result<Results> {
+    let chosen: Vec<&Case> = CASES.iter().filter(|case| is_chosen(case, options)).collect();
+    ensure!(!chosen.is_empty(), "No case is called so; `cargo xtask bench --list` lists them");
+    let line = chosen.iter().any(|case| matches!(case.what, What::Line));
+    let others = options.baselines.iter().map(|name| contender::named(name, folder, line));
+    let others: Vec<Contender> = others.collect::<Result<_>>()?;
+    let programs = programs::of_this_tree(options.quick, line)?;
+    let mut contenders = vec![Contender::Pulp { name: "this tree".to_owned(), programs }];
+    contenders.extend(others);
+    let data = folder.join("upstream");
+    fs::create_dir_all(&data)?;
+    let elsewhere = options.upstream.as_ref().map(|url| format!("{}/", url.trim_end_matches('/')));
+    let upstream = Upstream::start()?;
+    upstream.mount(&data);
+    let scene = Scene { upstream, elsewhere, data, backend: options.db, quick: options.quick };
+    let mut results = Results {
+        revision: revision()?,
+        started: SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs(),
+        processors: std::thread::available_parallelism().map_or(1, usize::from),
+        database: format!("{:?}", options.db).to_lowercase(),
+        rounds: if options.quick { 1 } else { usize::from(options.rounds) },
+        cases: Vec::new(),
+    };
+    for case in chosen {
+        results.cases.push(measure_case(case, &contenders, &scene, results.rounds)?);
+    }
+    Ok(results)
+}
+
+fn is_chosen(case: &Case, options: &Options) -> bool {
+    let named = |part: &String| case.name.contains(part.as_str());
+    (options.cases.is_empty() || options.cases.iter().any(named))
+        && (!options.quick || case.is_quick())
+}
+
+/// Every contender in turn, round after round.
+fn measure_case(
+    case: &Case,
+    contenders: &[Contender],
+    scene: &Scene,
+    rounds: usize,
+) -> Result<Measured> {
+    case.set.make(&scene.data, scene.quick)?;
+    if let data::Set::Images { .. } = case.set {
+        let path = case.set.path(scene.quick);
+        data::offer_images(&scene.upstream, &scene.data.join(&path), &path)?;
+    }
+    let taking_part: Vec<_> =
+        contenders.iter().filter(|contender| contender.takes_part(case)).collect();
+    let mut samples = vec![Vec::new(); taking_part.len()];
+    for round in 1..=rounds {
+        for (contender, samples) in taking_part.iter().zip(&mut samples) {
+            eprintln!("{} {round}/{rounds} {}", case.name, contender.name());
+            samples.push(contender.run(case, scene)?);
+        }
+    }
+    let contestants = taking_part.iter().zip(samples);
+    Ok(Measured {
+        name: case.name.to_owned(),
+        about: case.about.to_owned(),
+        units: case.units(scene.quick),
+        contenders: contestants
+            .map(|(contender, samples)| Contestant::new(contender.name().to_owned(), samples))
+            .collect(),
+    })
+}
+
+fn write(out: &Path, results: &Results, table: &str) -> Result<()> {
+    fs::create_dir_all(out)?;
+    let json = serde_json::to_string_pretty(results)?;
+    for (name, text) in
+        [("bench.md", table), ("bench.json", &json), ("bench.svg", &plot::svg(results))]
+    {
+        let path = out.join(name);
+        fs::write(&path, text).with_context(|| format!("Failed to write `{}`", path.display()))?;
+    }
+    Ok(())
+}
+
+/// The revision that is checked out, and whether the files are still its own.
+fn revision() -> Result<String> {
+    let describe = ["describe", "--always", "--dirty=+", "--exclude=*"];
+    let text = run::output_of(Command::new("git").args(describe).current_dir(run::root()))?;
+    Ok(text.trim().to_owned())
+}
