@@ -22,6 +22,8 @@ mod remote_flags;
 mod settings;
 mod printer;
 mod bars;
+mod profile_file;
+mod profile_drawing;
 mod failure;
 
 pub use application::Application;

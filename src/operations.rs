@@ -26,7 +26,8 @@ use crate::{
     commands::PATIENCE,
     declaration::find_plugin,
     failure::{CommandResult, Exit, Failure},
-    printer::bytes,
+    printer::{Printer, bytes},
+    profile_file::ProfileFile,
 };
 
 /// Flags of a sync.
@@ -38,6 +39,9 @@ pub(crate) struct SyncFlags {
     /// Sync even if upstream looks unchanged
     #[arg(long)]
     pub(crate) force: bool,
+    /// Write what every stage of the sync did with its time: a drawing (.svg), or figures (.json)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) profile: Option<ProfileFile>,
 }
 
 /// A synchronised repository, published if it publishes itself.
@@ -66,6 +70,9 @@ pub(crate) async fn synchronize(
         reporter: Arc::clone(&reporter),
     };
     let mut summary = plugin.sync(installation, request).await?;
+    if let Some(file) = &flags.profile {
+        write_profile(session.printer, file, &summary)?;
+    }
     if !flags.dry_run {
         let cancel = session.interrupt.clone();
         let published =
@@ -73,6 +80,17 @@ pub(crate) async fn synchronize(
         summary.warnings.extend(published.into_iter().flat_map(|published| published.warnings));
     }
     Ok(summary)
+}
+
+fn write_profile(printer: Printer, file: &ProfileFile, summary: &SyncSummary) -> CommandResult {
+    let Some(profile) = &summary.profile else {
+        printer.note(format!(
+            "Upstream is unchanged, so there is nothing to write to `{}`; `--force` syncs all the same",
+            file.shown()
+        ));
+        return Ok(());
+    };
+    Ok(file.write(profile, &format!("Sync of {}", summary.repository))?)
 }
 
 /// One or two lines about a sync.

@@ -37,6 +37,10 @@ pub(super) async fn run(session: &Session, matches: &ArgMatches) -> CommandResul
         repositories.push(operations::find_repository(&installation, None, name).await?);
     }
     let alone = repositories.len() == 1;
+    if sync_flags.profile.is_some() && !alone {
+        return Err(Failure::usage("A profile is one repository's")
+            .hint("name one repository, or leave out `--profile`"));
+    }
     let mut failed: Vec<(String, Failure)> = Vec::new();
     for repository in repositories {
         if session.interrupt.is_cancelled() {
