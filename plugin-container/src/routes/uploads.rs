@@ -1,13 +1,13 @@
 //! Uploads under way: bytes that clients send in one or many requests until they say what they are.
 //!
 //! A session holds a verifier of the artifact store, which hashes and writes as bytes arrive, so an
-//! upload of any size takes no memory. Sessions live in this process and end with it; a client whose
-//! session is gone begins anew. Blobs that were uploaded and that no manifest names yet are
+//! upload of any size takes no memory. Sessions live in this process and end with it, or when nobody
+//! goes on with them; a client whose session is gone begins anew. Blobs that were uploaded and that no manifest names yet are
 //! [`Pending`]: they belong to their repository, though no version has them.
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
 };
 
@@ -41,8 +41,11 @@ pub(super) type Session = Arc<tokio::sync::Mutex<Upload>>;
 /// All sessions.
 #[derive(Default)]
 pub(super) struct Uploads {
-    open: Mutex<HashMap<String, Entry>>,
+    open: Arc<Open>,
 }
+
+/// Sessions by id.
+type Open = Mutex<HashMap<String, Entry>>;
 
 /// A session, and what can be told of it without waiting for whoever works on it.
 struct Entry {
@@ -59,10 +62,6 @@ impl Uploads {
         name: RepositoryName,
     ) -> Result<String, RegistryError> {
         let mut open = self.lock();
-        // A session that is being worked on is not idle, however long its request takes.
-        open.retain(|_, entry| {
-            entry.touched.elapsed() < IDLE || Arc::strong_count(&entry.session) > 1
-        });
         if open.len() >= MOST {
             return Err(RegistryError::new(ErrorCode::TooManyRequests, "Too many uploads"));
         }
@@ -71,6 +70,7 @@ impl Uploads {
         let session = Arc::new(tokio::sync::Mutex::new(Upload { verifier: Some(verifier) }));
         let id = Uuid::now_v7().simple().to_string();
         open.insert(id.clone(), Entry { name, touched: Instant::now(), session });
+        tokio::spawn(end_when_idle(Arc::downgrade(&self.open), id.clone()));
         Ok(id)
     }
 
@@ -90,6 +90,27 @@ impl Uploads {
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Entry>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Ends a session that nobody goes on with; its bytes must not lie around.
+async fn end_when_idle(open: Weak<Open>, id: String) {
+    let mut patience = IDLE;
+    loop {
+        tokio::time::sleep(patience).await;
+        let Some(open) = open.upgrade() else { return };
+        let mut open = open.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(entry) = open.get(&id) else { return };
+        let idle = entry.touched.elapsed();
+        // A session that is being worked on is not idle, however long its request takes.
+        if Arc::strong_count(&entry.session) > 1 {
+            patience = IDLE;
+        } else if idle < IDLE {
+            patience = IDLE - idle;
+        } else {
+            open.remove(&id);
+            return;
+        }
     }
 }
 
@@ -126,5 +147,37 @@ impl Pending {
 
     fn lock(&self) -> MutexGuard<'_, HashMap<RepositoryId, Waiting>> {
         self.blobs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_session_ends_when_nobody_goes_on_with_it() {
+        let home = tempfile::tempdir().expect("a temporary folder");
+        let store = ArtifactStore::open(home.path()).await.expect("opens");
+        let (uploads, name) = (Uploads::default(), "a/b".parse::<RepositoryName>().expect("valid"));
+        let id = uploads.begin(&store, name.clone()).expect("begins");
+        for _ in 0..3 {
+            tokio::time::sleep(IDLE * 3 / 4).await;
+            drop(uploads.get(&name, &id).expect("goes on"));
+        }
+        let working = uploads.get(&name, &id).expect("goes on");
+        tokio::time::sleep(IDLE * 5).await;
+        assert!(uploads.lock().contains_key(&id), "it was worked on");
+        drop(working);
+        tokio::time::sleep(IDLE * 2).await;
+        assert!(uploads.lock().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_session_is_its_repositorys() {
+        let home = tempfile::tempdir().expect("a temporary folder");
+        let store = ArtifactStore::open(home.path()).await.expect("opens");
+        let uploads = Uploads::default();
+        let id = uploads.begin(&store, "a/b".parse().expect("valid")).expect("begins");
+        assert!(uploads.get(&"a/c".parse().expect("valid"), &id).is_err());
     }
 }
