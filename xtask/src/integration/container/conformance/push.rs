@@ -10,7 +10,7 @@ use super::{
 
 const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
-const ALGORITHMS: [&str; 2] = ["sha256", "sha512"];
+pub(super) const ALGORITHMS: [&str; 2] = ["sha256", "sha512"];
 
 pub(super) fn blobs(lab: &Lab) -> Result<()> {
     let registry = Registry::start(lab)?;
@@ -31,17 +31,29 @@ pub(super) fn blobs(lab: &Lab) -> Result<()> {
         let end = with_digest(&location(&reply)?, &digest);
         let reply = registry.send("PUT", &end, &[], b"")?.expect(201)?;
         registry.has(&location(&reply)?, b"streamed")?;
-        // Three chunks, the last one with the end.
-        let mut upload = registry.begin()?;
-        for (range, chunk) in [("0-2", b"abc"), ("3-5", b"def")] {
-            let headers = [OCTETS, ("Content-Range", range)];
-            let reply = registry.send("PATCH", &upload, &headers, chunk)?.expect(202)?;
-            upload = location(&reply)?;
+        // Chunks, all of them before the end, or the last one with it.
+        for (chunks, last) in
+            [(&["abc"][..], ""), (&["abc", "def", "ghi"], ""), (&["abc", "def"], "ghi")]
+        {
+            let (mut upload, mut sent) = (registry.begin()?, String::new());
+            for chunk in chunks {
+                let range = format!("{}-{}", sent.len(), sent.len() + chunk.len() - 1);
+                let headers = [OCTETS, ("Content-Range", &range)];
+                let reply =
+                    registry.send("PATCH", &upload, &headers, chunk.as_bytes())?.expect(202)?;
+                upload = location(&reply)?;
+                sent.push_str(chunk);
+                let held = format!("0-{}", sent.len() - 1);
+                ensure!(reply.header("range") == Some(&held), "Range {:?}", reply.header("range"));
+            }
+            let range = format!("{}-{}", sent.len(), (sent.len() + last.len()).max(1) - 1);
+            let headers = [OCTETS, ("Content-Range", &range)];
+            let headers = if last.is_empty() { &headers[..1] } else { &headers[..] };
+            sent.push_str(last);
+            let end = with_digest(&upload, &digest_of(algorithm, sent.as_bytes()));
+            let reply = registry.send("PUT", &end, headers, last.as_bytes())?.expect(201)?;
+            registry.has(&location(&reply)?, sent.as_bytes())?;
         }
-        let end = with_digest(&upload, &digest_of(algorithm, b"abcdefghi"));
-        let headers = [OCTETS, ("Content-Range", "6-8")];
-        let reply = registry.send("PUT", &end, &headers, b"ghi")?.expect(201)?;
-        registry.has(&location(&reply)?, b"abcdefghi")?;
     }
     // An upload that is given up.
     let upload = registry.begin()?;
@@ -123,8 +135,11 @@ pub(super) fn corrupt(lab: &Lab) -> Result<()> {
 
 const IMAGE_CONFIG: &[u8] = br#"{"architecture":"amd64","os":"linux"}"#;
 
+/// The blobs that the sets refer to.
+pub(super) const BLOBS: [&[u8]; 3] = [IMAGE_CONFIG, b"layer", b"{}"];
+
 /// A manifest: its tag, its type, its bytes.
-type Set = (String, &'static str, String);
+pub(super) type Set = (String, &'static str, String);
 
 /// One manifest of every kind, children before their indexes; digests by one algorithm.
 fn sets(algorithm: &str) -> Vec<Set> {
@@ -159,7 +174,18 @@ fn sets(algorithm: &str) -> Vec<Set> {
     let mut layer_with_data = descriptor(LAYER, b"{}", algorithm);
     layer_with_data["data"] = "e30=".into();
     let padding = "x".repeat(3_900_000);
-    let empty_config = descriptor(EMPTY, b"{}", algorithm);
+    let (no_layers, artifact_type) = (("layers", json!([])), ("artifactType", json!("a/b")));
+    let empty_config = ("config", descriptor(EMPTY, b"{}", algorithm));
+    let to_image = descriptor(IMAGE, plain.as_bytes(), algorithm);
+    let typed = |index: &str, field: &str, value: Value| -> String {
+        let mut document: Value = serde_json::from_str(index).expect("written above");
+        document[field] = value;
+        document.to_string()
+    };
+    let artifact_index = typed(&inner, "artifactType", json!("a/index"));
+    // No two sets are one manifest.
+    let empty_index = typed(&index(&[]), "annotations", json!({"set": algorithm}));
+    let index_of_image = typed(&inner, "subject", to_image.clone());
     let sets = [
         ("large", IMAGE, with(&[("annotations", json!({"padding": padding}))])),
         ("custom", IMAGE, with(&[("x-custom", json!({"a": [1, 2]}))])),
@@ -167,20 +193,24 @@ fn sets(algorithm: &str) -> Vec<Set> {
         ("data", IMAGE, with(&[("layers", json!([layer_with_data]))])),
         ("foreign", IMAGE, with(&[("layers", json!([descriptor(foreign, b"f", algorithm)]))])),
         ("subject", IMAGE, with(&[("subject", subject)])),
-        ("artifact", IMAGE, with(&[("config", empty_config), ("artifactType", json!("a/b"))])),
+        ("artifact", IMAGE, with(&[empty_config.clone(), artifact_type.clone()])),
+        ("bare-artifact", IMAGE, with(&[empty_config, artifact_type, no_layers])),
         ("image", IMAGE, plain),
+        ("with-subject", IMAGE, with(&[("subject", to_image)])),
         ("index", INDEX, inner),
+        ("artifact-index", INDEX, artifact_index),
+        ("index-with-subject", INDEX, index_of_image),
         ("nested", INDEX, nested),
-        ("empty-index", INDEX, index(&[])),
+        ("empty-index", INDEX, empty_index),
     ];
     sets.into_iter().map(|(tag, kind, body)| (format!("{tag}-{algorithm}"), kind, body)).collect()
 }
 
 /// Pushes every set by digest, then by tag, and looks at what comes out.
-fn push_sets(registry: &Registry) -> Result<Vec<Set>> {
+pub(super) fn push_sets(registry: &Registry) -> Result<Vec<Set>> {
     let mut pushed = Vec::new();
     for algorithm in ALGORITHMS {
-        for bytes in [IMAGE_CONFIG, b"layer", b"{}"] {
+        for bytes in BLOBS {
             registry.push_blob(bytes, algorithm)?;
         }
         for (tag, kind, body) in sets(algorithm) {
@@ -201,37 +231,69 @@ fn push_sets(registry: &Registry) -> Result<Vec<Set>> {
 
 pub(super) fn manifests(lab: &Lab) -> Result<()> {
     let registry = Registry::start(lab)?;
-    push_sets(&registry)?;
+    let pushed = push_sets(&registry)?;
+    let listed = registry.get("tags/list")?.expect(200)?;
+    let listed: Value = serde_json::from_slice(&listed.body)?;
+    let mut tags: Vec<_> = pushed.iter().map(|(tag, ..)| tag.as_str()).collect();
+    tags.sort_unstable();
+    ensure!(listed["tags"] == json!(tags), "Expected {tags:?}, got {listed}");
     let sparse = json!({
         "schemaVersion": 2, "mediaType": INDEX,
         "manifests": [descriptor(IMAGE, b"not pushed", "sha256")],
     });
     let reply = registry.put_manifest("sparse", INDEX, &sparse.to_string())?;
     ensure!(error_code(&reply)? == "MANIFEST_BLOB_UNKNOWN", "An index without its children");
+    for (tag, _, body) in pushed.iter().rev() {
+        delete(&registry, tag, body)?;
+    }
     registry.serving.stop()
 }
 
-/// Everything that was pushed, mirrored by another installation at once and on demand.
-pub(super) fn mirrored(lab: &Lab) -> Result<()> {
-    let registry = Registry::start(lab)?;
-    let pushed = push_sets(&registry)?;
-    let url = format!("http://{}", registry.address());
-    for policy in ["immediate", "on_demand"] {
-        let other = lab.pulp.another()?;
-        let arguments = ["mirror", "container", &url, "--upstream-name", NAME, "--name", NAME];
-        other.run(&[&arguments[..], &["--policy", policy]].concat())?;
-        let copy = Registry { serving: other.serve()?, name: NAME };
-        for (tag, _, body) in &pushed {
-            copy.has(&copy.path(&format!("manifests/{tag}")), body.as_bytes())?;
-        }
-        for algorithm in ALGORITHMS {
-            for bytes in [IMAGE_CONFIG, b"layer", b"{}"] {
-                let digest = digest_of(algorithm, bytes);
-                copy.has(&copy.path(&format!("blobs/{digest}")), bytes)?;
-            }
-        }
-        copy.serving.stop()?;
-        other.has_no_temporary_files()?;
+/// Deletes a manifest by the digest that its tag has, and by the one it was pushed by.
+fn delete(registry: &Registry, tag: &str, body: &str) -> Result<()> {
+    let algorithm = if tag.ends_with("sha512") { "sha512" } else { "sha256" };
+    let by_tag = registry.get(&format!("manifests/{tag}"))?.expect(200)?;
+    let tagged = by_tag.header("docker-content-digest").context("No digest is stated")?.to_owned();
+    let mut digests = vec![tagged, digest_of(algorithm, body.as_bytes())];
+    digests.dedup();
+    for digest in &digests {
+        let path = registry.path(&format!("manifests/{digest}"));
+        registry.send("DELETE", &path, &[], b"")?.expect(202)?;
     }
+    for reference in digests.iter().map(String::as_str).chain([tag]) {
+        let path = registry.path(&format!("manifests/{reference}"));
+        let head = client::request(registry.address(), "HEAD", &path, &[])?;
+        ensure!(head.status == 404, "Status {} for the deleted `{reference}`", head.status);
+    }
+    Ok(())
+}
+
+/// Two servers of one installation, and several clients of each.
+pub(super) fn at_once(lab: &Lab) -> Result<()> {
+    let registry = Registry::start(lab)?;
+    let other = lab.pulp.serve()?;
+    let body = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": []}).to_string();
+    let tags: Vec<String> = (10..22).map(|number| format!("v{number}")).collect();
+    let servers = [registry.address(), other.address];
+    std::thread::scope(|scope| {
+        let pushes: Vec<_> = tags
+            .iter()
+            .zip(servers.into_iter().cycle())
+            .map(|(tag, server)| {
+                let (path, body) = (registry.path(&format!("manifests/{tag}")), body.as_bytes());
+                scope.spawn(move || {
+                    client::exchange(server, "PUT", &path, &[("Content-Type", INDEX)], body)?
+                        .expect(201)
+                })
+            })
+            .collect();
+        pushes.into_iter().try_for_each(|push| push.join().expect("no panic").map(drop))
+    })?;
+    for server in servers {
+        let listed = client::get(server, &registry.path("tags/list"))?.expect(200)?;
+        let listed: Value = serde_json::from_slice(&listed.body)?;
+        ensure!(listed["tags"] == json!(tags), "Expected {tags:?}, got {listed}");
+    }
+    other.stop()?;
     registry.serving.stop()
 }
