@@ -67,7 +67,7 @@ impl Rights {
 
     /// The same without the right to push.
     #[must_use]
-    pub fn to_pull(self) -> Self {
+    pub fn without_push(self) -> Self {
         Self { push: false, anonymous_push: false, ..self }
     }
 

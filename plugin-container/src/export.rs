@@ -21,7 +21,10 @@ use pulp_models::{
     store::StoreError,
     version::{self, Columns},
 };
-use pulp_stages::plugin::{CommandContext, CommandError, PluginFailure};
+use pulp_stages::{
+    options::add_flags,
+    plugin::{CommandContext, CommandError, PluginFailure},
+};
 use serde_json::{Value, json};
 
 use self::target::Target;
@@ -78,7 +81,7 @@ enum ExportError {
 
 /// The command's description.
 pub(crate) fn command() -> clap::Command {
-    ExportFlags::augment_args(
+    add_flags::<ExportFlags>(
         clap::Command::new("export").about("Write a repository version as an OCI image layout"),
     )
 }

@@ -1,7 +1,7 @@
 //! What container repositories add to a remote's and a repository's options: flags, YAML keys and
 //! stored JSON in one.
 
-use clap::Args;
+use clap::{ArgAction, Args};
 use pulp_models::RemoteUrl;
 use serde::{Deserialize, Serialize};
 
@@ -73,21 +73,24 @@ pub struct ContainerRemoteOptions {
 #[serde(default, deny_unknown_fields)]
 pub struct ContainerRepositoryOptions {
     /// Users may push to it: those that `--push-user` names, every one if none is named
-    #[arg(long)]
-    #[serde(skip_serializing_if = "is_false")]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "true", default_value = "false", hide_default_value = true)]
+    #[arg(action = ArgAction::Set)]
     pub push: bool,
     /// User who may push to it (repeatable)
     #[arg(long = "push-user", value_name = "NAME")]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub push_users: Vec<String>,
     /// ANYBODY who reaches the server may push to it and delete from it, without a password
-    #[arg(long)]
-    #[serde(skip_serializing_if = "is_false")]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "true", default_value = "false", hide_default_value = true)]
+    #[arg(action = ArgAction::Set)]
     pub anonymous_push: bool,
     /// Only users may pull from it: those that `--pull-user` and `--push-user` name, every one if
     /// none is named
-    #[arg(long)]
-    #[serde(skip_serializing_if = "is_false")]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "true", default_value = "false", hide_default_value = true)]
+    #[arg(action = ArgAction::Set)]
     pub private: bool,
     /// User who may pull from it; nobody else may then but those who push (repeatable)
     #[arg(long = "pull-user", value_name = "NAME")]
@@ -192,6 +195,27 @@ mod tests {
             serde_json::from_str::<ContainerRemoteOptions>("{}").expect("empty"),
             ContainerRemoteOptions::default()
         );
+    }
+
+    #[test]
+    fn rights_are_given_and_taken_by_flags() {
+        let update = |flags: &[&str], stored: &serde_json::Value| {
+            let command = clap::Command::new("x").no_binary_name(true);
+            let command = ContainerRepositoryOptions::augment_args(command);
+            let matches = command.get_matches_from(flags);
+            pulp_stages::options::overlay::<ContainerRepositoryOptions>(&matches, stored)
+                .expect("valid")
+        };
+        let open = update(&["--anonymous-push", "--private"], &serde_json::json!({}));
+        let closed = update(&["--anonymous-push=false", "--push"], &open);
+        let options: ContainerRepositoryOptions =
+            serde_json::from_value(closed).expect("round trip");
+        let expected = ContainerRepositoryOptions {
+            push: true,
+            private: true,
+            ..ContainerRepositoryOptions::default()
+        };
+        assert_eq!(options, expected);
     }
 
     #[test]

@@ -21,7 +21,7 @@ use crate::{
     first_stage::ReadRegistry,
     layout::LayoutTransport,
     options::{ContainerRemoteOptions, ContainerRepositoryOptions, registry_base},
-    routes,
+    pull_through, routes,
     survey::{LeftOut, Survey},
     transport::{HttpTransport, authenticator},
     tree::Trees,
@@ -106,7 +106,7 @@ impl Plugin for Container {
     }
 
     fn commands(&self) -> Vec<clap::Command> {
-        vec![export::command()]
+        vec![export::command(), pull_through::command()]
     }
 
     async fn run_command(
@@ -117,6 +117,7 @@ impl Plugin for Container {
     ) -> Result<Value, CommandError> {
         match name {
             "export" => export::run(context, matches).await,
+            "pull-through" => pull_through::run_command(context, matches).await,
             other => Err(PluginFailure::new(format!("Unknown command `{other}`")).into()),
         }
     }

@@ -8,6 +8,7 @@
 //! and are answered from here if upstream does not answer. Blobs come on demand, as after any sync.
 //! Who may ask is decided before, in `routes`.
 
+mod command;
 mod failure;
 mod glob;
 
@@ -37,6 +38,7 @@ use pulp_stages::{
 use tokio::{sync::Semaphore, time::Instant};
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::command::{command, run as run_command};
 pub use self::glob::RepositoryGlob;
 use crate::{
     Container,
@@ -157,20 +159,34 @@ impl PullThrough {
         if let Some(flight) = flights.get(&key) {
             return flight.clone();
         }
-        let (inner, behind, flown) = (Arc::clone(&self.inner), behind.clone(), key.clone());
+        let landing = Landing { inner: Arc::clone(&self.inner), key: key.clone() };
+        let behind = behind.clone();
         let task = tokio::spawn(async move {
-            let outcome = inner.fetch(&behind, &flown.1, here).await;
-            match &outcome {
-                Ok(_) => inner.remember(flown.clone(), Outcome::Current, behind.max_age),
-                Err(error) => inner.remember(flown.clone(), Outcome::Failed(error.clone()), PAUSE),
-            }
-            lock(&inner.flights).remove(&flown);
+            let Landing { inner, key } = &landing;
+            let outcome = inner.fetch(&behind, &key.1, here).await;
+            let (remembered, time) = match &outcome {
+                Ok(_) => (Outcome::Current, behind.max_age),
+                Err(error) => (Outcome::Failed(error.clone()), PAUSE),
+            };
+            inner.remember(key.clone(), remembered, time);
             outcome
         });
         let flight = async move { task.await.unwrap_or_else(|_| Err(failure::broken_off())) };
         let flight = flight.boxed().shared();
         flights.insert(key, flight.clone());
         flight
+    }
+}
+
+/// Takes a fetch off the list when it ends, however it does.
+struct Landing {
+    inner: Arc<Inner>,
+    key: Key,
+}
+
+impl Drop for Landing {
+    fn drop(&mut self) {
+        lock(&self.inner.flights).remove(&self.key);
     }
 }
 

@@ -1,15 +1,16 @@
 //! `/v2/` at the root of the host: the registry that clients pull from and push to.
 //!
-//! Dispatches by path and method, adds what every answer has, and turns errors into the
-//! specification's JSON. The handlers are in `pull`, `push_blob` and `push_manifest`; rows come from
-//! `lookup`; bytes from the framework's [`ContentApp`]. A repository is served under the base path
-//! of its distribution, and takes pushes if its options say so.
+//! Asks at the `gate` who is there, dispatches by path and method, adds what every answer has, and
+//! turns errors into the specification's JSON. The handlers are in `pull`, `push_blob`,
+//! `push_manifest` and `token`; rows come from `lookup`; bytes from the framework's [`ContentApp`]. A
+//! repository is served under the base path of its distribution, to whom its options allow; what is
+//! below that of a pull-through repository is fetched when it is first asked for.
 
 mod endpoint;
 mod gate;
 mod token;
-mod index;
 pub(crate) mod lookup;
+mod index;
 mod pull;
 mod push_blob;
 mod push_manifest;

@@ -165,7 +165,8 @@ impl RegistryRoutes {
             (Decision::Denied, Some(place)) => {
                 let message = if place.rights.is_pushed_to() && !can_log_in {
                     format!(
-                        "Repository `{name}` takes pushes of users only, and this server has none (`pulp serve --users-file`)"
+                        "Repository `{name}` takes pushes of users only, and this server has none \
+                         (`pulp serve --users-file`)"
                     )
                 } else if place.rights.is_pushed_to() {
                     format!("You may not push to repository `{name}`")

@@ -118,7 +118,7 @@ fn place_behind(
     let max_age = options.pull_through_max_age.map_or(DEFAULT_MAX_AGE, Duration::from_secs);
     Ok(Some(Place {
         site,
-        rights: Rights::of(&options).to_pull(),
+        rights: Rights::of(&options).without_push(),
         is_newest: true,
         behind: Some(Behind { remote, upstream, repository, max_age }),
     }))
@@ -207,7 +207,7 @@ pub(super) fn names(conn: &mut Connection) -> Result<Vec<(String, Rights)>, DbEr
         if options.pull_through.is_some() {
             let behind =
                 rows.iter().filter_map(|kept| pull_through::upstream_of(&row.name, &kept.name));
-            let rights = Rights::of(options).to_pull();
+            let rights = Rights::of(options).without_push();
             names.extend(behind.map(|name| (format!("{base_path}/{name}"), rights.clone())));
         }
     }

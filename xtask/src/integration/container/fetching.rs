@@ -132,13 +132,9 @@ fn wrong_bytes(lab: &Lab) -> Result<()> {
 
 /// Makes `hub` pull through from `url`.
 fn hub(pulp: &Installation, url: &str, more: &[&str]) -> Result<()> {
-    let remote = ["container", "remote", "create", "--name", "hub", "--url", url];
-    pulp.run(&[&remote[..], &["--policy", "on_demand"]].concat())?;
-    let repository = ["container", "repository", "create", "--name", "hub"];
-    let through = ["--pull-through", "hub", "--pull-through-repository", "lab/*"];
-    pulp.run(&[&repository[..], &through, more].concat())?;
-    pulp.run(&["container", "distribution", "create", "--name", "hub", "--repository", "hub"])?;
-    Ok(())
+    pulp.run(&["container", "pull-through", url, "--name", "hub", "--repository", "lab/*"])?;
+    let update = ["container", "repository", "update", "--name", "hub"];
+    pulp.run(&[&update[..], more].concat()).map(drop)
 }
 
 fn pulled_through(lab: &Lab) -> Result<()> {
