@@ -8,15 +8,15 @@ use std::io::{BufReader, Read};
 
 use async_trait::async_trait;
 use percent_encoding::percent_decode_str;
-use pulp_models::{Key, RelativePath, RemoteId, RemoteUrl, store::Verified};
+use pulp_models::{Key, RelativePath, RemoteUrl, store::Verified};
 use pulp_stages::{
-    declarative::{DeclarativeArtifact, DeclarativeContent},
+    declarative::{DeclarationError, DeclarativeArtifact, DeclarativeContent},
     inbox::Inbox,
     outbox::Outbox,
     plugin::PluginFailure,
     progress::Counter,
-    stage::{Stage, StageError},
-    sync::{SyncContext, SyncError},
+    stage::{Blame as _, Stage, StageError},
+    sync::{Origin, SyncContext, SyncError},
 };
 
 use crate::{
@@ -26,15 +26,11 @@ use crate::{
     upstream_format::{self, UpstreamFormat},
 };
 
-/// Entries that are parsed in one hop to the blocking pool.
-const CHUNK: usize = 1000;
-
 /// Reads a list of files; see the module.
 pub(crate) struct ReadList {
     entries: Box<dyn Iterator<Item = Result<Entry, ParseError>> + Send>,
     url: RemoteUrl,
-    remote: RemoteId,
-    deferred: bool,
+    origin: Origin,
     /// The list itself, if it is to be kept.
     list: Option<DeclarativeContent<FileUnit>>,
     parsed: Counter,
@@ -57,21 +53,18 @@ impl ReadList {
             list: keeps_list.then(|| list_unit(url, list)).transpose()?,
             entries,
             url: url.clone(),
-            remote: context.remote.id,
-            deferred: context.policy.is_deferred(),
+            origin: context.origin(),
             parsed: context.progress.counter("sync.parsing.metadata", "Parsing Metadata"),
         })
     }
+}
 
-    fn unit(&self, entry: Entry) -> Result<DeclarativeContent<FileUnit>, StageError> {
-        let content = FileContent::new(entry.relative_path.clone(), &entry.expected);
-        // What no digest proves cannot be fetched later: nobody could tell whether it is the same.
-        let deferred = self.deferred && entry.expected.digests.is_trusted();
-        let artifact = DeclarativeArtifact::new(entry.relative_path, entry.urls, entry.expected)?
-            .remote(self.remote)
-            .deferred(deferred);
-        Ok(DeclarativeContent::new(FileUnit::File(content), vec![artifact]))
-    }
+fn unit(entry: Entry, origin: Origin) -> Result<DeclarativeContent<FileUnit>, StageError> {
+    let content = FileContent::new(entry.relative_path.clone(), &entry.expected);
+    let (path, mut urls) = (entry.relative_path, entry.urls.into_iter());
+    let first = urls.next().ok_or_else(|| DeclarationError::NoSource(path.clone()))?;
+    let artifact = origin.artifact(path, first, entry.expected).mirrors(urls);
+    Ok(DeclarativeContent::new(FileUnit::File(content), vec![artifact]))
 }
 
 /// Tells the list's format by its name, or else by its first bytes.
@@ -109,27 +102,18 @@ impl Stage<FileUnit> for ReadList {
     }
 
     async fn run(
-        mut self: Box<Self>,
+        self: Box<Self>,
         _input: Inbox<FileUnit>,
         output: Outbox<FileUnit>,
     ) -> Result<(), StageError> {
-        if let Some(list) = self.list.take() {
+        let Self { entries, url, origin, list, parsed } = *self;
+        if let Some(list) = list {
             output.put(list).await?;
         }
-        loop {
-            let work = output.scope().spawn_blocking(move || {
-                let chunk = self.entries.by_ref().take(CHUNK).collect::<Result<Vec<_>, _>>();
-                (self, chunk)
-            });
-            let (stage, chunk) = work.await?;
-            self = stage;
-            let chunk = chunk.map_err(|error| StageError::from(error).url(&self.url))?;
-            if chunk.is_empty() {
-                return Ok(());
-            }
-            self.parsed.add(chunk.len() as u64);
-            let units = chunk.into_iter().map(|entry| self.unit(entry));
-            output.put_all(units.collect::<Result<_, _>>()?).await?;
-        }
+        let units = entries.map(move |entry| {
+            parsed.add(1);
+            unit(entry.at_url(&url)?, origin)
+        });
+        output.put_parsed(units).await
     }
 }

@@ -18,6 +18,15 @@ use crate::{
     resolution::{Promise, Resolution, resolved},
 };
 
+/// Units that this process has made, for the kit that looks for stages which collect them.
+#[cfg(feature = "testing")]
+static MADE: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+
+#[cfg(feature = "testing")]
+pub(crate) fn made() -> u64 {
+    MADE.load(std::sync::atomic::Ordering::Relaxed)
+}
+
 /// A content unit on its way through the line.
 ///
 /// Displays as its type and first path, e.g. `deb.package` `pool/main/h/hello.deb`.
@@ -36,6 +45,8 @@ pub struct DeclarativeContent<C: Content> {
 impl<C: Content> DeclarativeContent<C> {
     /// A unit that nobody knows yet.
     pub fn new(content: C, artifacts: Vec<DeclarativeArtifact>) -> Self {
+        #[cfg(feature = "testing")]
+        MADE.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         Self {
             content,
             artifacts,
@@ -163,9 +174,18 @@ impl DeclarativeArtifact {
         if urls.is_empty() {
             return Err(DeclarationError::NoSource(relative_path));
         }
+        Ok(Self::at(relative_path, urls, expected))
+    }
+
+    /// The same for `urls` that are some.
+    pub(crate) const fn at(
+        relative_path: RelativePath,
+        urls: Vec<RemoteUrl>,
+        expected: Expected,
+    ) -> Self {
         let (remote, deferred_download, state) = (None, false, State::Declared);
         let alternates = Vec::new();
-        Ok(Self { relative_path, urls, alternates, expected, remote, deferred_download, state })
+        Self { relative_path, urls, alternates, expected, remote, deferred_download, state }
     }
 
     /// An artifact whose bytes are here already (an upload, generated metadata).
@@ -185,6 +205,13 @@ impl DeclarativeArtifact {
     #[must_use]
     pub const fn remote(mut self, remote: RemoteId) -> Self {
         self.remote = Some(remote);
+        self
+    }
+
+    /// Adds URLs that are tried when those before fail.
+    #[must_use]
+    pub fn mirrors(mut self, urls: impl IntoIterator<Item = RemoteUrl>) -> Self {
+        self.urls.extend(urls);
         self
     }
 

@@ -20,6 +20,7 @@ use crate::{
     queue::{Put, Queue},
     resolution::Resolution,
     scope::Scope,
+    stage::StageError,
 };
 
 /// A stage's output. Clones put into the same queue, e.g. from a stage's children.
@@ -42,6 +43,9 @@ impl<C: Content> Clone for Outbox<C> {
 }
 
 impl<C: Content> Outbox<C> {
+    /// Units that a parser is asked for at once.
+    const CHUNK: usize = 1000;
+
     pub(crate) const fn new(queue: Arc<Queue<C>>, scope: Scope) -> Self {
         Self { queue, scope }
     }
@@ -65,6 +69,31 @@ impl<C: Content> Outbox<C> {
         let resolution = unit.resolution();
         self.put(unit).await?;
         Ok(resolution)
+    }
+
+    /// Passes on what a parser yields, to its end or its first error. It runs on the blocking pool
+    /// and is asked for a thousand units at a time, so neither does it keep a worker thread nor is
+    /// all that upstream has in memory.
+    pub async fn put_parsed<E>(
+        &self,
+        units: impl Iterator<Item = Result<DeclarativeContent<C>, E>> + Send + 'static,
+    ) -> Result<(), StageError>
+    where
+        E: Into<StageError> + Send + 'static,
+    {
+        let output = self.clone();
+        let mut units = units;
+        let work = self.scope.spawn_blocking(move || {
+            loop {
+                let chunk = units.by_ref().take(Self::CHUNK);
+                let chunk: Vec<_> = chunk.collect::<Result<_, E>>().map_err(Into::into)?;
+                if chunk.is_empty() {
+                    return Ok(());
+                }
+                output.blocking_put_all(chunk)?;
+            }
+        });
+        work.await?
     }
 
     /// As [`put_all`](Self::put_all), for work on the blocking pool (a parser). It must not be

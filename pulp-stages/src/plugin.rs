@@ -18,6 +18,7 @@ pub use crate::plugin_failure::PluginFailure;
 
 use crate::{
     content::Content,
+    declarative::DeclarativeContent,
     download::{Downloader, SettingsError},
     installation::Installation,
     line::Line,
@@ -25,7 +26,8 @@ use crate::{
     progress::Reporter,
     publish::{PublicationWriter, PublishContext, PublishError, PublishRequest, Published},
     serve::CONTENT_PREFIX,
-    stage::Stage,
+    stage::{Stage, StageError},
+    stages::ParsedUnits,
     sync::{
         RefreshRequest, Refreshed, SyncContext, SyncError, SyncRequest, SyncSummary, VersionDraft,
     },
@@ -133,6 +135,21 @@ pub struct FirstStage<C: Content> {
     pub fingerprint: Option<pulp_models::Key>,
     /// Emits the content.
     pub stage: Box<dyn Stage<C>>,
+}
+
+impl<C: Content> FirstStage<C> {
+    /// A stage called `name` that runs a parser on the blocking pool and puts what it yields: all
+    /// that is needed where one document lists everything.
+    pub fn parsed<E>(
+        name: &'static str,
+        fingerprint: Option<pulp_models::Key>,
+        units: impl Iterator<Item = Result<DeclarativeContent<C>, E>> + Send + 'static,
+    ) -> Self
+    where
+        E: Into<StageError> + Send + 'static,
+    {
+        Self { fingerprint, stage: Box::new(ParsedUnits::new(name, units)) }
+    }
 }
 
 /// What a plugin's command has at hand.

@@ -16,13 +16,14 @@
 
 use std::{
     fmt,
+    fs::File,
     future::Future,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     task::{Context, Poll, Waker},
 };
 
-use pulp_models::{ContentId, RelativePath, Sha256};
+use pulp_models::{ArtifactStore, ContentId, RelativePath, Sha256, store::StoreError};
 
 use crate::{content::Content, declarative::DeclarativeArtifact, queue::Queue};
 
@@ -35,6 +36,31 @@ pub struct Resolved<C> {
     pub content: C,
     /// Its artifacts, in the unit's order.
     pub artifacts: Vec<SavedArtifact>,
+}
+
+impl<C> Resolved<C> {
+    /// Opens its first artifact, to be read on a thread that may block.
+    pub async fn open(&self, store: &ArtifactStore) -> Result<File, OpenError> {
+        let artifact = self.artifacts.first().ok_or(OpenError::NoArtifact)?;
+        let path = || artifact.relative_path.clone();
+        let sha256 = artifact.sha256.ok_or_else(|| OpenError::Deferred(path()))?;
+        Ok(store.open_artifact(&sha256).await?.0.into_std().await)
+    }
+}
+
+/// An artifact that cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The unit has none.
+    #[error("The unit has no artifact")]
+    NoArtifact,
+    /// Its download was deferred: what is to be read must not be.
+    #[error("`{0}` is not stored, its download was deferred")]
+    Deferred(RelativePath),
+    /// The store cannot give it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 /// An artifact of a [`Resolved`] unit.

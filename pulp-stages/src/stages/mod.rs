@@ -14,6 +14,7 @@ mod remote_artifact_saver;
 mod resolve_content_futures;
 mod content_association;
 mod content_unassociation;
+mod parsed_units;
 
 pub use alternate_content_sources::AlternateContentSources;
 pub use alternates_first::AlternatesFirst;
@@ -22,6 +23,7 @@ pub use artifact_saver::ArtifactSaver;
 pub use content_association::ContentAssociation;
 pub use content_saver::ContentSaver;
 pub use content_unassociation::ContentUnassociation;
+pub use parsed_units::ParsedUnits;
 pub use query_existing_artifacts::QueryExistingArtifacts;
 pub use query_existing_contents::QueryExistingContents;
 pub use remote_artifact_saver::RemoteArtifactSaver;

@@ -10,7 +10,7 @@ use pulp_models::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{SyncError, SyncRequest};
+use super::{Origin, SyncError, SyncRequest};
 use crate::{
     download::{DownloadRequest, Downloader},
     installation::Installation,
@@ -71,6 +71,11 @@ impl<P: Plugin> SyncContext<P> {
             warnings: Warnings::new(Arc::clone(&request.reporter)),
             cancel: task.cancel.clone(),
         })
+    }
+
+    /// Declares artifacts of the remote, deferred if its policy says so. A copy to keep in a stage.
+    pub fn origin(&self) -> Origin {
+        Origin::new(self.remote.id, self.policy.is_deferred())
     }
 
     /// Fetches a document of which nothing is known, such as the one from which all else follows.

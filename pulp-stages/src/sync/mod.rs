@@ -7,6 +7,7 @@
 //! content rows, which the next sync finds.
 
 mod context;
+mod origin;
 mod line;
 mod alternates;
 mod draft;
@@ -25,6 +26,7 @@ pub use add::{AddRequest, Added, add_content};
 pub use context::{SyncContext, Warnings};
 pub use draft::VersionDraft;
 pub use error::SyncError;
+pub use origin::Origin;
 pub(crate) use refresh::refresh;
 pub use refresh::{RefreshRequest, Refreshed, hidden_repository};
 pub use summary::SyncSummary;
