@@ -1,4 +1,5 @@
-//! The test kit: upstreams that misbehave on request, and a line for a single stage.
+//! The test kit: upstreams that misbehave on request, a line for a single stage, an installation to
+//! try things on, and [`conformance`]: what every repository type must do.
 //!
 //! Everything listens on `127.0.0.1` at a port the system chooses and stops when dropped. What a test
 //! asserts with is what really crossed the socket: a log of requests and a count of bytes sent.
@@ -21,15 +22,22 @@
 
 mod answer;
 mod body;
+pub mod conformance;
 mod fault;
+mod lab;
 mod line;
 mod listener;
 mod proxy;
+mod served;
 mod tls;
 mod upstream;
 
+pub use conformance::{Blueprint, Sample};
 pub use fault::Fault;
+pub use lab::{Lab, report};
 pub use line::run_stage;
 pub use proxy::ForwardProxy;
+pub use pulp_models::{both_databases, testing::TestDatabase};
+pub use served::{Answer, Served};
 pub use tls::{Authority, ClientIdentity};
 pub use upstream::{LoggedRequest, Upstream, ValidatorKind};

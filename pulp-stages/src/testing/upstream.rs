@@ -73,6 +73,7 @@ struct Site {
     everywhere: Vec<Fault>,
     login: Option<String>,
     validators: ValidatorKind,
+    down: bool,
     log: Vec<LoggedRequest>,
 }
 
@@ -192,6 +193,11 @@ impl Upstream {
         self.site().faults.entry(path.to_owned()).or_default().extend(faults);
     }
 
+    /// Whether it cuts every connection that asks for anything, as if it were dead.
+    pub fn set_down(&self, down: bool) {
+        self.site().down = down;
+    }
+
     /// Every request so far, in the order of arrival.
     pub fn requests(&self) -> Vec<LoggedRequest> {
         self.site().log.clone()
@@ -228,6 +234,7 @@ enum Plan {
     Handler(Arc<Handler>),
     File(Option<Bytes>, Option<PathBuf>, Fault, ValidatorKind),
     Unauthorized,
+    Cut,
 }
 
 impl Shared {
@@ -238,6 +245,9 @@ impl Shared {
     fn log_and_plan(&self, request: &LoggedRequest) -> Plan {
         let mut site = self.site();
         site.log.push(request.clone());
+        if site.down {
+            return Plan::Cut;
+        }
         if let Some(login) = &site.login
             && request.header("authorization") != Some(login)
         {
@@ -303,6 +313,7 @@ impl Service for Shared {
         let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
         let request = logged(parts, body);
         match self.log_and_plan(&request) {
+            Plan::Cut => Err(io::Error::other("cut by the script")),
             Plan::Unauthorized => {
                 let mut response = answer::empty(StatusCode::UNAUTHORIZED, &self.sent);
                 let challenge = header::HeaderValue::from_static("Basic realm=\"test\"");
