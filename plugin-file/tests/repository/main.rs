@@ -2,6 +2,7 @@
 //! content sources.
 
 mod alternates;
+mod conformance;
 mod kit;
 mod upload;
 mod verbatim;
