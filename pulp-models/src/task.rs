@@ -23,8 +23,10 @@ use crate::{
     schema::task,
 };
 
+mod latest;
 mod state;
 
+pub use latest::{Latest, latest};
 pub use state::{TaskState, UnknownState};
 
 /// A process that works on tasks.

@@ -18,6 +18,7 @@ use std::{
 
 use tokio::task::JoinHandle;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::{Instrument as _, Span};
 
 use crate::stage::{PipelineError, StageError};
 
@@ -121,7 +122,7 @@ impl Scope {
         self.run.cancellation.cancelled().await;
     }
 
-    /// Runs `future` as a task of its own. It is stopped at its next `await` when the [`Child`] is
+    /// Runs `future` as a task of its own, within the current span of `tracing`. It is stopped at its next `await` when the [`Child`] is
     /// dropped or the run is over.
     pub fn spawn<T, F>(&self, future: F) -> Child<T>
     where
@@ -130,6 +131,7 @@ impl Scope {
     {
         let cancellation = self.run.cancellation.clone();
         let task = async move { cancellation.run_until_cancelled(future).await };
+        let task = task.in_current_span();
         Child { task: self.run.tasks.spawn(task), stoppable: true }
     }
 
@@ -140,7 +142,7 @@ impl Scope {
         T: Send + 'static,
         F: Future<Output = T> + Send + 'static,
     {
-        let task = async move { Some(future.await) };
+        let task = async move { Some(future.await) }.in_current_span();
         Child { task: self.run.tasks.spawn(task), stoppable: false }
     }
 
@@ -153,13 +155,14 @@ impl Scope {
         F: FnOnce() -> T + Send + 'static,
     {
         let cancellation = self.run.cancellation.clone();
-        let work = move || (!cancellation.is_cancelled()).then(work);
+        let span = Span::current();
+        let work = move || (!cancellation.is_cancelled()).then(|| span.in_scope(work));
         Child { task: self.run.tasks.spawn_blocking(work), stoppable: false }
     }
 
     /// Runs one of the run's own tasks.
     pub(crate) fn spawn_stage(&self, stage: impl Future<Output = ()> + Send + 'static) {
-        self.run.tasks.spawn(stage);
+        self.run.tasks.spawn(stage.in_current_span());
     }
 
     /// Polls a stage, visibly for those behind it.

@@ -16,8 +16,9 @@ use pulp_models::{
 };
 use serde::Serialize;
 use serde_json::{Value, json};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use crate::{
     installation::Installation,
@@ -115,27 +116,62 @@ where
     F: FnOnce(TaskHandle) -> Fut,
     Fut: Future<Output = Result<T, E>>,
 {
-    let db = &installation.db;
-    let id = create(db, kind, repository).await?;
-    // A signal, `task cancel` and the caller all end in this one token.
-    let cancel = cancel.child_token();
-    let progress = Progress::default();
-    let outcome = async {
-        let lock = Arc::new(lock(installation, repository, &cancel, reporter).await?);
-        let repository = begin(db, &lock, id, repository).await?;
-        let handle =
-            TaskHandle { repository, cancel: cancel.clone(), progress: progress.clone(), lock };
-        let operation = operation(handle);
-        tokio::select! {
-            outcome = operation => outcome,
-            never = watch(db, id, &progress, reporter, &cancel) => match never {},
+    let id = create(&installation.db, kind, repository).await?;
+    // Whatever is logged at whatever level has it.
+    let span = tracing::error_span!(
+        "task",
+        task.id = %id, task.name = kind.name, repository.name = repository.name
+    );
+    let task = Task { installation, id, repository, cancel, reporter };
+    task.run(operation).instrument(span).await
+}
+
+/// A task that has its row.
+struct Task<'a> {
+    installation: &'a Installation,
+    id: TaskId,
+    repository: &'a Repository,
+    cancel: &'a CancellationToken,
+    reporter: &'a dyn Reporter,
+}
+
+impl Task<'_> {
+    async fn run<T, E, F, Fut>(self, operation: F) -> Result<T, E>
+    where
+        T: Serialize,
+        E: std::error::Error + From<TaskError>,
+        F: FnOnce(TaskHandle) -> Fut,
+        Fut: Future<Output = Result<T, E>>,
+    {
+        let Self { installation, id, repository, cancel, reporter } = self;
+        let db = &installation.db;
+        let started = Instant::now();
+        // A signal, `task cancel` and the caller all end in this one token.
+        let cancel = cancel.child_token();
+        let progress = Progress::default();
+        let outcome = async {
+            let lock = Arc::new(lock(installation, repository, &cancel, reporter).await?);
+            let repository = begin(db, &lock, id, repository).await?;
+            let handle =
+                TaskHandle { repository, cancel: cancel.clone(), progress: progress.clone(), lock };
+            let operation = operation(handle);
+            tokio::select! {
+                outcome = operation => outcome,
+                never = watch(db, id, &progress, reporter, &cancel) => match never {},
+            }
         }
+        .await;
+        if let Err(error) = record(db, id, &outcome, &progress, cancel.is_cancelled()).await {
+            tracing::warn!(%error, "Failed to record the task's outcome");
+        }
+        let duration_ms = started.elapsed().as_secs_f64() * 1e3;
+        match &outcome {
+            Ok(_) => tracing::info!(duration_ms, "A task has completed"),
+            // Told in full by whoever started the task.
+            Err(error) => tracing::info!(duration_ms, %error, "A task has failed"),
+        }
+        outcome
     }
-    .await;
-    if let Err(error) = record(db, id, &outcome, &progress, cancel.is_cancelled()).await {
-        tracing::warn!(task.id = %id, %error, "Failed to record the task's outcome");
-    }
-    outcome
 }
 
 async fn create(db: &Db, kind: TaskKind, repository: &Repository) -> Result<TaskId, TaskError> {

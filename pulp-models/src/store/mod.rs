@@ -99,6 +99,16 @@ impl ArtifactStore {
         self.inner.lock.exclusive(patience).await
     }
 
+    /// Whether the store can be used: its folder is there, and a temporary file can be made.
+    pub async fn probe(&self) -> Result<(), StoreError> {
+        let inner = self.inner.clone();
+        blocking(move || {
+            fs::read_dir(&inner.artifacts).map_err(StoreError::io("list", &inner.artifacts))?;
+            inner.workspace.temp_file().map(drop)
+        })
+        .await
+    }
+
     /// Where the artifact is, or would be.
     pub fn path(&self, sha256: &Sha256) -> PathBuf {
         let name = hex::encode(sha256.0);

@@ -21,6 +21,31 @@ fn dead_owner() -> Owner {
 }
 
 both_databases! {
+    async fn tasks_are_summed_up_by_kind_repository_and_state(db: TestDatabase) {
+        db.write(|conn| {
+            let repository = RepositoryId::new();
+            let ids = (0..3).map(|_| create(conn, &new(Some(repository))));
+            let ids = ids.collect::<Result<Vec<_>, _>>()?;
+            for id in &ids[..2] {
+                start(conn, *id, &Owner::this_process())?;
+                finish(conn, *id, None)?;
+            }
+            let last = get(conn, ids[1])?.finished;
+            let mut sums = latest(conn)?;
+            sums.sort_by_key(|sum| sum.count);
+            let sum = |state, count, finished| Latest {
+                name: "sync".to_owned(), repository: Some(repository), state, count, finished,
+            };
+            assert_eq!(sums, [
+                sum(TaskState::Waiting, 1, None),
+                sum(TaskState::Completed, 2, last),
+            ]);
+            Ok(())
+        })
+        .await
+        .expect("done");
+    }
+
     async fn a_task_lives_and_ends_once(db: TestDatabase) {
         db.write(|conn| {
             let repository = RepositoryId::new();

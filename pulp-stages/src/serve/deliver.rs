@@ -102,11 +102,12 @@ impl Delivery<'_> {
     async fn send_stored(&self, stored: Stored) -> Result<Response, StoreError> {
         let known = Expected { size: Some(stored.size), digests: Digests::from(stored.sha256) };
         let (head, range) = match self.representation(&known).plan(self.method, self.request) {
-            Plan::Answer(response) => return Ok(response),
+            Plan::Answer(response) => return Ok(self.without_bytes(response)),
             Plan::Send(head, range) => (head, range.unwrap_or(0..stored.size)),
         };
         let (store, buffers) = (&self.app.inner.installation.store, &self.app.inner.buffers);
         let body = stored::open(store, buffers, stored.sha256, range).await?;
+        self.app.inner.metrics.from_store.add(1);
         Ok(Response::from_parts(head, body.into_response_body()))
     }
 
@@ -121,7 +122,7 @@ impl Delivery<'_> {
                     // What needs no bytes needs no transfer.
                     let plan = self.representation(&offer.expected).plan(self.method, self.request);
                     if let Plan::Answer(response) = plan {
-                        return response;
+                        return self.without_bytes(response);
                     }
                     fills.join(key, offer)
                 }
@@ -131,7 +132,7 @@ impl Delivery<'_> {
         let mut known = fill.expected.clone();
         known.size = known.size.or_else(|| listener.borrow().size());
         let (head, range) = match self.representation(&known).plan(self.method, self.request) {
-            Plan::Answer(response) => return response,
+            Plan::Answer(response) => return self.without_bytes(response),
             Plan::Send(head, range) => (head, range),
         };
         match fill_reader::begin(listener, range).await {
@@ -139,6 +140,7 @@ impl Delivery<'_> {
             Ok(Beginning::Stored(stored)) => self.send_stored_or_fail(stored).await,
             Ok(Beginning::Empty) => Response::from_parts(head, Body::empty()),
             Ok(Beginning::Bytes(first, rest)) => {
+                self.app.inner.metrics.from_fill.add(1);
                 let first = stream::iter([Ok::<Bytes, std::io::Error>(first)]);
                 Response::from_parts(head, Body::from_stream(first.chain(rest.into_stream())))
             }
@@ -147,6 +149,12 @@ impl Delivery<'_> {
 
     async fn send_stored_or_fail(&self, stored: Stored) -> Response {
         self.send_stored(stored).await.unwrap_or_else(|error| broken(&error))
+    }
+
+    /// Counts an answer that needs no bytes.
+    fn without_bytes(&self, response: Response) -> Response {
+        self.app.inner.metrics.without_bytes.add(1);
+        response
     }
 
     fn representation(&self, known: &Expected) -> Representation {
@@ -168,6 +176,6 @@ impl Delivery<'_> {
 /// The answer when a stored artifact cannot be read and nobody else has it.
 fn broken(error: &StoreError) -> Response {
     tracing::error!(%error, "Failed to serve a stored artifact");
-    let text = "The artifact store cannot deliver it\nhint: `pulp repair` finds and replaces missing artifacts";
+    let text = "The artifact store cannot deliver it\nhint: `pulp check --repair` finds and replaces missing artifacts";
     explain(StatusCode::INTERNAL_SERVER_ERROR, text)
 }

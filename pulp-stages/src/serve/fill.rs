@@ -20,11 +20,13 @@ use pulp_models::{
 };
 use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::Instrument as _;
 
 use super::{
     cool_down::CoolDown,
     demand::{Demand, FileKey, Offer, Source, Sources, Stored},
     fill_error::{FillError, SourceError},
+    metrics::Metrics,
 };
 use crate::{
     download::{DownloadError, DownloadRequest},
@@ -44,6 +46,7 @@ struct Inner {
     running: Mutex<HashMap<FileKey, Arc<Fill>>>,
     tasks: TaskTracker,
     cancel: CancellationToken,
+    metrics: Arc<Metrics>,
 }
 
 /// One fill, as its readers see it.
@@ -79,13 +82,19 @@ impl Progress {
 }
 
 impl Fills {
-    pub(super) fn new(installation: Installation, plugins: Plugins, cool_down: Duration) -> Self {
+    pub(super) fn new(
+        installation: Installation,
+        plugins: Plugins,
+        cool_down: Duration,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         let inner = Inner {
             sources: Sources::new(installation, plugins),
             cool_down: CoolDown::new(cool_down),
             running: Mutex::default(),
             tasks: TaskTracker::new(),
             cancel: CancellationToken::new(),
+            metrics,
         };
         Self { inner: Arc::new(inner) }
     }
@@ -127,7 +136,8 @@ impl Fills {
             fill: fill.clone(),
             settled: false,
         };
-        self.inner.tasks.spawn(registered.run(offer));
+        // Logs with the id of the request that started it.
+        self.inner.tasks.spawn(registered.run(offer).in_current_span());
         (fill, progress)
     }
 
@@ -190,6 +200,7 @@ impl Registered {
                     path = %self.key.relative_path, content = %self.key.content, %error,
                     "Failed to fetch what a client asked for"
                 );
+                self.inner.metrics.fills_failed.add(1);
                 self.fill.fail(error);
             }
         }
@@ -224,6 +235,8 @@ impl Registered {
             }
             match self.fetch(source, offer, &mut attempt).await {
                 Ok(verified) => {
+                    inner.metrics.fills_completed.add(1);
+                    inner.metrics.filled_bytes.add(verified.size());
                     return Ok((source.policy != Policy::Streamed).then_some(verified));
                 }
                 Err(DownloadError::Store(error)) => return Err(error.into()),

@@ -8,6 +8,7 @@
 use std::{
     io::{self, IoSlice},
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -16,6 +17,8 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     time::{Instant, Sleep, sleep_until},
 };
+
+use super::{metrics::Traffic, pace::Pace};
 
 /// As many bytes as the HTTP library needs to tell HTTP/2 (RFC 9113 §3.4) from HTTP/1.
 const PREFACE: usize = 24;
@@ -35,23 +38,19 @@ pub(super) struct Patience {
 #[derive(Debug)]
 pub(super) struct GuardedIo<S> {
     socket: S,
-    patience: Patience,
+    traffic: Arc<Traffic>,
     /// Bytes read, up to [`PREFACE`].
     read: usize,
     opening: Pin<Box<Sleep>>,
-    /// Bytes the client took in this window.
-    taken: u64,
-    /// Time spent waiting for the client in this window, the present wait excluded.
-    waited: Duration,
-    /// The present wait: when it began, and when the window's time is up.
-    waiting: Option<(Instant, Pin<Box<Sleep>>)>,
+    pace: Pace,
 }
 
 impl<S> GuardedIo<S> {
-    pub(super) fn new(socket: S, patience: Patience) -> Self {
+    /// Guards `socket`; what goes through it is counted in `traffic`.
+    pub(super) fn new(socket: S, patience: Patience, traffic: Arc<Traffic>) -> Self {
         let opening = Box::pin(sleep_until(Instant::now() + patience.opening));
-        let (taken, waited) = (0, Duration::ZERO);
-        Self { socket, patience, read: 0, opening, taken, waited, waiting: None }
+        let pace = Pace::new(patience.window, patience.minimum);
+        Self { socket, traffic, read: 0, opening, pace }
     }
 
     /// Judges the outcome of an attempt to write.
@@ -61,24 +60,13 @@ impl<S> GuardedIo<S> {
         attempt: Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
         if let Poll::Ready(outcome) = attempt {
-            if let Some((begin, _)) = self.waiting.take() {
-                self.waited += begin.elapsed();
-            }
-            self.taken += outcome.as_ref().map_or(0, |taken| *taken as u64);
+            let taken = outcome.as_ref().map_or(0, |taken| *taken as u64);
+            self.pace.moved(taken);
+            self.traffic.sent.add(taken);
             return Poll::Ready(outcome);
         }
-        loop {
-            let (_, end) = self.waiting.get_or_insert_with(|| {
-                let now = Instant::now();
-                let rest = self.patience.window.saturating_sub(self.waited);
-                (now, Box::pin(sleep_until(now + rest)))
-            });
-            ready!(end.as_mut().poll(context));
-            if self.taken < self.patience.minimum {
-                return Poll::Ready(Err(too_slow("The client takes too little")));
-            }
-            (self.taken, self.waited, self.waiting) = (0, Duration::ZERO, None);
-        }
+        let too_slow = |()| Err(too_slow("The client takes too little"));
+        self.pace.poll_too_slow(context).map(too_slow)
     }
 }
 
@@ -94,6 +82,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for GuardedIo<S> {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let outcome = Pin::new(&mut self.socket).poll_read(context, buffer);
+        self.traffic.received.add((buffer.filled().len() - before) as u64);
         if self.read >= PREFACE {
             return outcome;
         }
@@ -154,10 +143,14 @@ mod tests {
         minimum: 1000,
     };
 
+    fn guarded<S>(socket: S) -> GuardedIo<S> {
+        GuardedIo::new(socket, PATIENCE, Arc::default())
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_client_that_says_nothing_is_cut() {
         let (socket, mut client) = duplex(64);
-        let mut guarded = GuardedIo::new(socket, PATIENCE);
+        let mut guarded = guarded(socket);
         client.write_all(b"PRI").await.expect("room");
         let begin = Instant::now();
         let error = guarded.read_exact(&mut [0; PREFACE]).await.expect_err("never comes");
@@ -168,7 +161,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn after_the_first_bytes_reading_has_no_limit() {
         let (socket, mut client) = duplex(64);
-        let mut guarded = GuardedIo::new(socket, PATIENCE);
+        let mut guarded = guarded(socket);
         client.write_all(&[0; PREFACE]).await.expect("room");
         guarded.read_exact(&mut [0; PREFACE]).await.expect("there");
         let read = guarded.read_u8();
@@ -179,7 +172,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_client_that_takes_nothing_is_cut_after_one_window() {
         let (socket, _client) = duplex(100);
-        let mut guarded = GuardedIo::new(socket, PATIENCE);
+        let mut guarded = guarded(socket);
         let begin = Instant::now();
         let error = guarded.write_all(&[0; 5000]).await.expect_err("nobody reads");
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
@@ -189,7 +182,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_slow_client_that_makes_progress_is_served_to_the_end() {
         let (socket, mut client) = duplex(100);
-        let mut guarded = GuardedIo::new(socket, PATIENCE);
+        let mut guarded = guarded(socket);
         let reader = tokio::spawn(async move {
             let mut total = 0;
             let mut buffer = [0; 100];
@@ -206,7 +199,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn time_without_anything_to_send_does_not_count() {
         let (socket, mut client) = duplex(100);
-        let mut guarded = GuardedIo::new(socket, PATIENCE);
+        let mut guarded = guarded(socket);
         for _ in 0..5 {
             guarded.write_all(&[0; 10]).await.expect("room");
             tokio::time::sleep(Duration::from_secs(600)).await;

@@ -16,20 +16,26 @@
 mod catalog;
 mod conditional;
 mod cool_down;
+mod crowd;
 mod deliver;
 mod demand;
 mod fill;
 mod fill_error;
 mod fill_reader;
+mod guarded_body;
 mod guarded_io;
 mod listing;
 mod lookup;
 mod media_type;
+mod metrics;
+mod observe;
+mod pace;
 mod path_cache;
 mod range;
 mod request_path;
 mod resolve;
 mod response;
+mod scrape;
 mod server;
 mod settings;
 mod status;
@@ -45,6 +51,7 @@ use std::sync::Arc;
 use axum::{
     Router,
     extract::State,
+    middleware,
     response::Response,
     routing::{any, get},
 };
@@ -52,13 +59,14 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header, uri::Authori
 
 pub use deliver::Servable;
 pub use response::ResponseOptions;
-pub use server::{ServerSettings, serve};
+pub use server::{ServerSettings, serve, serve_metrics};
 pub use settings::{Challenge, DistributionSettings, ServeSettings};
 pub use tls::{Tls, TlsError};
 
 use crate::{installation::Installation, plugin::Plugins};
 use catalog::Catalogs;
 use fill::Fills;
+use metrics::Metrics;
 use path_cache::Cache;
 use request_path::RequestPath;
 use resolve::{Found, ResolvedPath};
@@ -82,16 +90,24 @@ struct Inner {
     resolved: Cache<ResolvedPath, Servable>,
     buffers: Arc<Buffers>,
     fills: Fills,
+    metrics: Arc<Metrics>,
 }
 
 impl ContentApp {
     /// For one installation. Reads nothing yet.
     pub fn new(installation: Installation, plugins: Plugins, settings: ServeSettings) -> Self {
+        let metrics = Arc::new(Metrics::new());
         let inner = Inner {
             catalogs: Catalogs::new(installation.clone(), plugins.clone(), &settings),
             resolved: Cache::new(settings.resolved_paths),
             buffers: Arc::default(),
-            fills: Fills::new(installation.clone(), plugins.clone(), settings.source_cool_down),
+            fills: Fills::new(
+                installation.clone(),
+                plugins.clone(),
+                settings.source_cool_down,
+                metrics.clone(),
+            ),
+            metrics,
             installation,
             plugins,
             settings,
@@ -136,21 +152,42 @@ impl ContentApp {
         Some(format!("{scheme}://{host}{path}"))
     }
 
-    /// All routes, the plugins' own among them.
+    /// All routes, the plugins' own among them; `/metrics` unless it is served apart.
     pub fn router(&self) -> Router {
-        let mut router = Router::new()
+        let mut router = if self.inner.settings.metrics_apart {
+            self.health_routes()
+        } else {
+            self.metrics_routes()
+        };
+        router = router
             .route("/pulp/content", any(content))
             .route(CONTENT_PREFIX, any(content))
             .route("/pulp/content/{*path}", any(content))
             .route("/pulp/api/v3/status/", get(status::status))
             .route("/status", get(status::status))
-            .route("/healthz", get(status::health))
-            .fallback(nothing_here)
-            .with_state(self.clone());
+            .fallback(nothing_here);
+        let mut router = router.with_state(self.clone());
         for plugin in self.inner.plugins.iter() {
             router = router.merge(plugin.routes(self));
         }
-        router
+        router.layer(middleware::from_fn_with_state(self.clone(), observe::observe))
+    }
+
+    /// What monitoring asks for, and nothing else.
+    pub(super) fn metrics_router(&self) -> Router {
+        self.metrics_routes().with_state(self.clone())
+    }
+
+    fn metrics_routes(&self) -> Router<Self> {
+        self.health_routes().route("/metrics", get(scrape::metrics))
+    }
+
+    #[expect(clippy::unused_self, reason = "the routes of an app")]
+    fn health_routes(&self) -> Router<Self> {
+        Router::new()
+            .route("/healthz", get(status::health))
+            .route("/livez", get(status::health))
+            .route("/readyz", get(status::ready))
     }
 
     /// Ends all fills. Responses that follow one are cut.

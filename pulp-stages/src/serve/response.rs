@@ -143,7 +143,8 @@ pub(super) fn redirect(location: &str) -> Response {
     response
 }
 
-fn text(status: StatusCode, content_type: &'static str, text: String) -> Response {
+/// An answer with a text.
+pub(super) fn text(status: StatusCode, content_type: &'static str, text: String) -> Response {
     let length = text.len();
     let mut response = Response::new(Body::from(text));
     *response.status_mut() = status;

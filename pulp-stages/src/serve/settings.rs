@@ -14,6 +14,9 @@ pub struct ServeSettings {
     /// The URL under which clients reach the server's `/`, if something stands before it. Default: what
     /// clients see is what the server sees.
     pub public_url: Option<Url>,
+    /// Whether `/metrics` is left to [`serve_metrics`](super::serve_metrics), where it names
+    /// repositories too. Default: false.
+    pub metrics_apart: bool,
     /// How long a source that gave wrong bytes is left alone. Default: 300 s.
     pub source_cool_down: Duration,
     /// How long files of a superseded publication can still be had, for clients that hold the metadata
@@ -43,6 +46,7 @@ impl Default for ServeSettings {
     fn default() -> Self {
         Self {
             public_url: None,
+            metrics_apart: false,
             source_cool_down: Duration::from_secs(300),
             superseded_grace: Duration::from_secs(3 * 24 * 3600),
             resolved_paths: 131_072,

@@ -2,6 +2,8 @@
 
 mod authorization;
 mod kit;
+mod limits;
+mod monitoring;
 mod on_demand;
 mod routing;
 mod server;
