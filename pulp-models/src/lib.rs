@@ -22,6 +22,7 @@ mod schema;
 pub mod version;
 
 mod file_lock;
+pub mod keyring;
 pub mod lock;
 pub mod store;
 
@@ -49,6 +50,7 @@ pub use ids::{
     TaskId,
 };
 pub use key::Key;
+pub use keyring::Keyring;
 pub use lock::RepositoryLock;
 pub use relative_path::RelativePath;
 pub use remote_settings::{ProxyUrl, RemoteSettings, Secret};

@@ -22,7 +22,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::{
     Connection, Db, DbError, RepositoryId, TaskId,
-    db::Session,
+    db::{Backend, Session},
     file_lock::{FileLock, Mode},
     task::{self, Holder},
 };
@@ -190,9 +190,9 @@ fn key(repository: RepositoryId) -> i64 {
 }
 
 fn ask(conn: &mut Connection, expression: &str) -> Result<bool, DbError> {
-    match conn {
-        Connection::Postgres(c) => Ok(diesel::select(sql::<Bool>(expression)).get_result(c)?),
-        Connection::Sqlite(_) => unreachable!("a session is opened on PostgreSQL only"),
+    match conn.backend() {
+        Backend::Postgres(c) => Ok(diesel::select(sql::<Bool>(expression)).get_result(c)?),
+        Backend::Sqlite(_) => unreachable!("a session is opened on PostgreSQL only"),
     }
 }
 

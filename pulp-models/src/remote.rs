@@ -10,12 +10,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    RemoteId, RemoteSettings, RemoteUrl, Timestamp,
+    Keyring, RemoteId, RemoteSettings, RemoteUrl, Timestamp,
     db::{Connection, DbError, named, on, types::JsonText},
+    keyring::SealError,
     schema::{alternate_content_source, content_artifact, remote, remote_artifact, repository},
 };
 
 const KIND: &str = "Remote";
+/// The column that holds secrets.
+const SETTINGS: &str = "remote.settings";
 
 /// When the bytes of content are fetched.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -126,28 +129,39 @@ struct Row {
 }
 
 impl Row {
-    fn of(remote: &Remote) -> Result<Self, DbError> {
+    /// Settings are encrypted as a whole, wherever a keyring has a key.
+    fn of(remote: &Remote, keyring: &Keyring) -> Result<Self, DbError> {
+        let mut settings = JsonText::write(&remote.settings, SETTINGS)?;
+        if !keyring.is_empty() {
+            let sealed = keyring.seal(&place(remote.id), &settings.0);
+            settings = JsonText::write(&sealed, SETTINGS)?;
+        }
         Ok(Self {
             id: remote.id,
             name: remote.name.clone(),
             plugin: remote.plugin.clone(),
             url: remote.url.expose().as_str().to_owned(),
             policy: remote.policy.name().to_owned(),
-            settings: JsonText::write(&remote.settings, "remote.settings")?,
+            settings,
             options: JsonText::write(&remote.options, "remote.options")?,
             created: remote.created,
             updated: remote.updated,
         })
     }
 
-    fn read(self) -> Result<Remote, DbError> {
+    fn read(self, keyring: &Keyring) -> Result<Remote, DbError> {
+        let mut settings = self.settings;
+        if let Some(sealed) = sealed(&settings)? {
+            let opened = keyring.open(&place(self.id), sealed);
+            settings = JsonText(opened.map_err(unreadable(&self.name))?);
+        }
         Ok(Remote {
             id: self.id,
             name: self.name,
             plugin: self.plugin,
             url: self.url.parse().map_err(DbError::corrupt("remote.url"))?,
             policy: self.policy.parse().map_err(DbError::corrupt("remote.policy"))?,
-            settings: self.settings.read("remote.settings")?,
+            settings: settings.read(SETTINGS)?,
             options: self.options.read("remote.options")?,
             created: self.created,
             updated: self.updated,
@@ -155,10 +169,51 @@ impl Row {
     }
 }
 
-/// Creates a remote. A name that is taken is [`DbError::AlreadyExists`].
+/// The encrypted text that stands in place of settings, if one does.
+fn sealed(settings: &JsonText) -> Result<Option<String>, DbError> {
+    // Settings are an object.
+    if settings.0.starts_with('"') { settings.read(SETTINGS).map(Some) } else { Ok(None) }
+}
+
+fn place(id: RemoteId) -> String {
+    format!("{SETTINGS} {id}")
+}
+
+fn unreadable(name: &str) -> impl FnOnce(SealError) -> DbError {
+    let what = format!("the settings of remote `{name}`");
+    move |source| DbError::Sealed { what, source }
+}
+
+/// Fails if a remote's settings are encrypted with a key that is not at hand.
+pub(crate) fn check_secrets(conn: &mut Connection) -> Result<(), DbError> {
+    let rows: Vec<(String, JsonText)> = on!(conn, c => remote::table
+        .order(remote::name).select((remote::name, remote::settings)).load(c))?;
+    let keyring = conn.keyring();
+    for (name, settings) in rows {
+        if let Some(sealed) = sealed(&settings)? {
+            keyring.check(&sealed).map_err(unreadable(&name))?;
+        }
+    }
+    Ok(())
+}
+
+/// Encrypts the settings of every remote again, with the first key. Returns how many there are.
+/// [`Db::compact`](crate::Db::compact) removes what stood there before from the database's file.
+pub fn reseal(conn: &mut Connection) -> Result<usize, DbError> {
+    let keyring = conn.keyring();
+    let remotes = list(conn)?;
+    for remote in &remotes {
+        // What was changed is not the remote: `updated` stays.
+        let row = Row::of(remote, &keyring)?;
+        on!(conn, c => diesel::update(remote::table.find(row.id)).set(&row).execute(c))?;
+    }
+    Ok(remotes.len())
+}
+
+/// Creates a remote. Credentials in its URL become settings. A name that is taken is [`DbError::AlreadyExists`].
 pub fn create(conn: &mut Connection, new: &NewRemote) -> Result<Remote, DbError> {
     let now = Timestamp::now();
-    let remote = Remote {
+    let mut remote = Remote {
         id: RemoteId::new(),
         name: new.name.clone(),
         plugin: new.plugin.clone(),
@@ -169,7 +224,8 @@ pub fn create(conn: &mut Connection, new: &NewRemote) -> Result<Remote, DbError>
         created: now,
         updated: now,
     };
-    let row = Row::of(&remote)?;
+    remote.settings.take_credentials(&mut remote.url);
+    let row = Row::of(&remote, &conn.keyring())?;
     on!(conn, c => diesel::insert_into(remote::table).values(&row).execute(c))
         .map_err(named(KIND, &new.name))?;
     Ok(remote)
@@ -179,27 +235,30 @@ pub fn create(conn: &mut Connection, new: &NewRemote) -> Result<Remote, DbError>
 pub fn get(conn: &mut Connection, name: &str) -> Result<Remote, DbError> {
     let row: Option<Row> = on!(conn, c => remote::table
         .filter(remote::name.eq(name)).select(Row::as_select()).first(c).optional())?;
-    row.ok_or_else(|| DbError::not_found(KIND, name))?.read()
+    row.ok_or_else(|| DbError::not_found(KIND, name))?.read(&conn.keyring())
 }
 
 /// The remote with this id.
 pub fn get_by_id(conn: &mut Connection, id: RemoteId) -> Result<Remote, DbError> {
     let row: Option<Row> = on!(conn, c => remote::table
         .find(id).select(Row::as_select()).first(c).optional())?;
-    row.ok_or_else(|| DbError::not_found(KIND, &id))?.read()
+    row.ok_or_else(|| DbError::not_found(KIND, &id))?.read(&conn.keyring())
 }
 
 /// Every remote, sorted by name.
 pub fn list(conn: &mut Connection) -> Result<Vec<Remote>, DbError> {
     let rows: Vec<Row> = on!(conn, c => remote::table
         .order(remote::name).select(Row::as_select()).load(c))?;
-    rows.into_iter().map(Row::read).collect()
+    let keyring = conn.keyring();
+    rows.into_iter().map(|row| row.read(&keyring)).collect()
 }
 
-/// Writes the remote as it is given, and sets `updated`. Read it in the same transaction, so that
+/// Writes the remote as it is given, credentials in its URL as settings, and sets `updated`. Read it in the same transaction, so that
 /// nobody else's change is undone.
 pub fn update(conn: &mut Connection, changed: &Remote) -> Result<(), DbError> {
-    let mut row = Row::of(changed)?;
+    let mut changed = changed.clone();
+    changed.settings.take_credentials(&mut changed.url);
+    let mut row = Row::of(&changed, &conn.keyring())?;
     row.updated = Timestamp::now();
     let count = on!(conn, c => diesel::update(remote::table.find(row.id)).set(&row).execute(c))
         .map_err(named(KIND, &changed.name))?;
@@ -250,72 +309,4 @@ fn user(conn: &mut Connection, id: RemoteId, force: bool) -> QueryResult<Option<
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{
-        both_databases,
-        repository::{self, NewRepository},
-        testing::TestDatabase,
-    };
-
-    fn new(name: &str) -> NewRemote {
-        NewRemote {
-            name: name.to_owned(),
-            plugin: "file".to_owned(),
-            url: "http://me:secret@host/PULP_MANIFEST".parse().expect("valid"),
-            policy: Policy::OnDemand,
-            settings: RemoteSettings { max_retries: Some(0), ..RemoteSettings::default() },
-            options: serde_json::json!({"manifest": "M", "\u{e9}": [1, null]}),
-        }
-    }
-
-    both_databases! {
-        async fn a_remote_comes_back_as_it_was_written(db: TestDatabase) {
-            db.write(|conn| {
-                let mut remote = create(conn, &new("b"))?;
-                assert_eq!(get(conn, "b")?, remote);
-                remote.name = "c".to_owned();
-                remote.policy = Policy::Streamed;
-                update(conn, &remote)?;
-                let changed = get_by_id(conn, remote.id)?;
-                assert_eq!((changed.name.as_str(), changed.policy), ("c", Policy::Streamed));
-                assert!(changed.updated >= changed.created);
-                create(conn, &new("a"))?;
-                let names: Vec<_> = list(conn)?.into_iter().map(|remote| remote.name).collect();
-                assert_eq!(names, ["a", "c"]);
-                delete(conn, "a", false)?;
-                let error = delete(conn, "a", false).expect_err("it is gone");
-                assert_eq!(error.to_string(), "Remote `a` does not exist");
-                Ok(())
-            })
-            .await
-            .expect("done");
-        }
-
-        async fn a_name_that_is_taken_is_said_so(db: TestDatabase) {
-            let error = db
-                .write(|conn| {
-                    create(conn, &new("a"))?;
-                    let mut other = create(conn, &new("b"))?;
-                    other.name = "a".to_owned();
-                    update(conn, &other)
-                })
-                .await
-                .expect_err("taken");
-            assert_eq!(error.to_string(), "Remote `a` already exists");
-        }
-
-        async fn a_remote_in_use_stays(db: TestDatabase) {
-            let error = db
-                .write(|conn| {
-                    let remote = Some(create(conn, &new("a"))?.id);
-                    let new = NewRepository { remote, ..NewRepository::new("r", "file") };
-                    repository::create(conn, &new)?;
-                    delete(conn, "a", true)
-                })
-                .await
-                .expect_err("in use");
-            assert_eq!(error.to_string(), "Remote `a` is used by repository `r`");
-        }
-    }
-}
+mod tests;

@@ -106,6 +106,15 @@ pub struct RemoteSettings {
 }
 
 impl RemoteSettings {
+    /// Takes user name and password out of `url`, where they would be copied to the URL of every
+    /// file, into these settings, where they are kept as secrets; those of the URL win.
+    pub fn take_credentials(&mut self, url: &mut RemoteUrl) {
+        if let Some((username, password)) = url.take_credentials() {
+            self.username = Some(username);
+            self.password = password.map(Secret::new);
+        }
+    }
+
     /// See [`tls_validation`](Self::tls_validation).
     pub fn tls_validation(&self) -> bool {
         self.tls_validation.unwrap_or(true)

@@ -2,6 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
+use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
@@ -26,6 +27,19 @@ impl RemoteUrl {
     /// The URL with everything in it, for the request itself.
     pub fn expose(&self) -> &Url {
         &self.0
+    }
+
+    /// Takes user name and password out of the URL, decoded.
+    pub(crate) fn take_credentials(&mut self) -> Option<(String, Option<String>)> {
+        if self.0.username().is_empty() && self.0.password().is_none() {
+            return None;
+        }
+        let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+        let (username, password) = (decoded(self.0.username()), self.0.password().map(decoded));
+        // Neither fails on a URL that has credentials, and so a host.
+        let _ = self.0.set_username("");
+        let _ = self.0.set_password(None);
+        Some((username, password))
     }
 
     /// Takes an already parsed URL.
@@ -104,6 +118,15 @@ mod tests {
         let url: RemoteUrl = "http://me:secret@host/a?token=x".parse().expect("valid");
         assert!(!format!("{url} {url:?}").contains("secret"));
         assert!(!format!("{url} {url:?}").contains("token"));
+    }
+
+    #[test]
+    fn credentials_are_taken_out_decoded() {
+        let mut url: RemoteUrl = "http://me%40home:p%3Aw@host/a?b=c".parse().expect("valid");
+        let taken = url.take_credentials();
+        assert_eq!(taken, Some(("me@home".to_owned(), Some("p:w".to_owned()))));
+        assert_eq!(url.expose().as_str(), "http://host/a?b=c");
+        assert_eq!(url.take_credentials(), None);
     }
 
     #[test]

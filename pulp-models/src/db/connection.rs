@@ -17,6 +17,8 @@ use tokio_postgres::{NoTls, config::SslMode};
 use tokio_postgres_rustls::MakeRustlsConnect;
 use url::Url;
 
+use crate::Keyring;
+
 /// PostgreSQL without libpq: diesel's blocking interface over the pure Rust connection.
 pub(crate) type PgConnection = AsyncConnectionWrapper<AsyncPgConnection>;
 
@@ -25,12 +27,17 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// A connection inside a transaction, as the closures of `Db::read` and `Db::write` get it.
 ///
 /// The functions of the model files take it; nobody else needs to look inside.
-#[non_exhaustive]
+pub struct Connection {
+    backend: Backend,
+    keyring: Arc<Keyring>,
+}
+
+/// The database that a connection leads to.
 #[expect(
     clippy::large_enum_variant,
     reason = "a process has a dozen, and they stay where they are"
 )]
-pub enum Connection {
+pub(crate) enum Backend {
     /// An SQLite file.
     Sqlite(SqliteConnection),
     /// A PostgreSQL session.
@@ -42,15 +49,29 @@ pub enum Connection {
 /// `on!(conn, c => body)` is a `match` with `body` in both arms; `c` is diesel's connection.
 macro_rules! on {
     ($conn:expr, $c:ident => $body:expr) => {
-        match $conn {
-            $crate::db::Connection::Sqlite($c) => $body,
-            $crate::db::Connection::Postgres($c) => $body,
+        match $conn.backend() {
+            $crate::db::Backend::Sqlite($c) => $body,
+            $crate::db::Backend::Postgres($c) => $body,
         }
     };
 }
 pub(crate) use on;
 
 impl Connection {
+    pub(crate) fn new(backend: Backend, keyring: Arc<Keyring>) -> Self {
+        Self { backend, keyring }
+    }
+
+    /// What a statement runs on.
+    pub(crate) fn backend(&mut self) -> &mut Backend {
+        &mut self.backend
+    }
+
+    /// What encrypts the secrets in this database.
+    pub(crate) fn keyring(&self) -> Arc<Keyring> {
+        Arc::clone(&self.keyring)
+    }
+
     /// Runs statements that return nothing and take no parameters.
     pub(crate) fn batch_execute(&mut self, statements: &str) -> QueryResult<()> {
         on!(self, c => c.batch_execute(statements))

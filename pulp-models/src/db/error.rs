@@ -3,7 +3,7 @@
 //! The variants name the thing (which repository, which file), never the statement: statements
 //! are ours, and a failing one is a bug or an outage, told in the source.
 
-use crate::version::VersionError;
+use crate::{keyring::SealError, version::VersionError};
 
 /// A failed database operation.
 #[derive(Debug, thiserror::Error)]
@@ -82,6 +82,15 @@ pub enum DbError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// A secret is encrypted, and not with a key that is at hand.
+    #[error("Failed to decrypt {what}")]
+    Sealed {
+        /// Whose secret, as in "the settings of remote `debian`".
+        what: String,
+        /// Why.
+        #[source]
+        source: SealError,
+    },
     /// A repository version cannot be completed or changed this way.
     #[error(transparent)]
     Version(#[from] VersionError),
@@ -100,6 +109,13 @@ impl DbError {
         match self {
             Self::Newer { .. } => Some(
                 "run the newer version of this program, or restore a backup made before it ran",
+            ),
+            Self::Sealed { source: SealError::Damaged, .. } => {
+                Some("give the remote its settings again, with `remote update`")
+            }
+            Self::Sealed { .. } => Some(
+                "name the file with the key: `--secret-key-file FILE`, `PULP_SECRET_KEY_FILE` or \
+                 `secret_key_file` in the settings file",
             ),
             Self::Query(error) if error.to_string().contains("database is locked") => {
                 Some("another process has been writing for a minute; is it stuck?")

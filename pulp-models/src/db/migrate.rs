@@ -7,13 +7,13 @@
 use std::fs::File;
 
 use diesel::{
-    backend::Backend,
+    backend,
     migration::{Migration, MigrationSource},
     prelude::*,
 };
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
-use super::{Connection, DatabaseUrl, DbError};
+use super::{Backend, Connection, DatabaseUrl, DbError};
 
 const SQLITE: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
 const POSTGRES: EmbeddedMigrations = embed_migrations!("migrations/postgres");
@@ -23,9 +23,9 @@ const ADVISORY_LOCK: i64 = 0x7075_6c70_6d69_6772;
 
 /// Brings the schema up to date.
 pub(super) fn migrate(connection: &mut Connection, url: &DatabaseUrl) -> Result<(), DbError> {
-    match connection {
-        Connection::Sqlite(sqlite) => run(sqlite, SQLITE, url),
-        Connection::Postgres(postgres) => {
+    match connection.backend() {
+        Backend::Sqlite(sqlite) => run(sqlite, SQLITE, url),
+        Backend::Postgres(postgres) => {
             let lock =
                 |function: &str| diesel::sql_query(format!("SELECT {function}({ADVISORY_LOCK})"));
             lock("pg_advisory_lock").execute(postgres)?;
@@ -59,7 +59,7 @@ fn run<C, DB>(
 ) -> Result<(), DbError>
 where
     C: MigrationHarness<DB>,
-    DB: Backend,
+    DB: backend::Backend,
 {
     let failed = |source| DbError::Migrate { database: url.to_string(), source };
     let ours: Vec<Box<dyn Migration<DB>>> = migrations.migrations().map_err(failed)?;

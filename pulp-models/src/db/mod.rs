@@ -35,7 +35,7 @@ pub use self::{
     url::{DatabaseUrl, InvalidDatabaseUrl},
 };
 pub(crate) use self::{
-    connection::{PostgresConnector, on},
+    connection::{Backend, PostgresConnector, on},
     error::named,
     session::Session,
 };
@@ -43,6 +43,7 @@ use self::{
     connection::{Role, open_sqlite},
     pool::Pool,
 };
+use crate::{Keyring, remote};
 
 /// Connections that only read, of one process to one SQLite file.
 const SQLITE_READERS: usize = 4;
@@ -58,6 +59,7 @@ pub struct Db {
 
 struct Inner {
     url: DatabaseUrl,
+    keyring: Arc<Keyring>,
     /// On SQLite a single connection: one writer at a time, in the order of asking.
     writers: Arc<Pool>,
     /// On PostgreSQL the same pool as `writers`.
@@ -67,31 +69,52 @@ struct Inner {
 impl Db {
     /// Opens the database, creating the SQLite file when absent (its folder must exist), and brings
     /// its schema up to date. A database that a newer program has migrated is [`DbError::Newer`].
+    ///
+    /// Secrets are stored as they are; one that is encrypted is [`DbError::Sealed`].
     pub async fn open(url: &DatabaseUrl) -> Result<Self, DbError> {
-        let url = url.clone();
-        let opened = tokio::task::spawn_blocking(move || Self::open_blocking(url));
+        Self::open_with(url, Keyring::default()).await
+    }
+
+    /// [`Db::open`], with secrets encrypted by `keyring`. One that it cannot decrypt is
+    /// [`DbError::Sealed`], here and not when it is needed.
+    pub async fn open_with(url: &DatabaseUrl, keyring: Keyring) -> Result<Self, DbError> {
+        let (url, keyring) = (url.clone(), Arc::new(keyring));
+        let opened = tokio::task::spawn_blocking(move || Self::open_blocking(url, keyring));
         opened.await.map_err(|_| DbError::Stopping)?
     }
 
-    fn open_blocking(url: DatabaseUrl) -> Result<Self, DbError> {
+    fn open_blocking(url: DatabaseUrl, keyring: Arc<Keyring>) -> Result<Self, DbError> {
         let (writers, readers) = match &url.0 {
             url::Kind::Sqlite(_) => {
-                let writers = Pool::new(1, connect_sqlite(&url, Role::Writer));
-                let readers = Pool::new(SQLITE_READERS, connect_sqlite(&url, Role::Reader));
+                let writers = Pool::new(1, connect_sqlite(&url, Role::Writer, &keyring));
+                let readers =
+                    Pool::new(SQLITE_READERS, connect_sqlite(&url, Role::Reader, &keyring));
                 (Arc::new(writers), Arc::new(readers))
             }
             url::Kind::Postgres(server) => {
                 let connector = PostgresConnector::new(server).map_err(open_error(&url))?;
                 let error = open_error(&url);
-                let connect = move || connector.connect().map(Connection::Postgres).map_err(&error);
+                let keyring = Arc::clone(&keyring);
+                let connect = move || {
+                    let connection = connector.connect().map_err(&error)?;
+                    Ok(Connection::new(Backend::Postgres(connection), Arc::clone(&keyring)))
+                };
                 let pool = Arc::new(Pool::new(POSTGRES_CONNECTIONS, Box::new(connect)));
                 (Arc::clone(&pool), pool)
             }
         };
         let lock = migrate::lock_sqlite(&url)?;
-        writers.with_new(|connection| migrate::migrate(connection, &url))?;
+        writers.with_new(|connection| {
+            migrate::migrate(connection, &url)?;
+            remote::check_secrets(connection)
+        })?;
         drop(lock);
-        Ok(Self { inner: Arc::new(Inner { url, writers, readers }) })
+        Ok(Self { inner: Arc::new(Inner { url, keyring, writers, readers }) })
+    }
+
+    /// What encrypts the secrets of this database.
+    pub fn keyring(&self) -> &Keyring {
+        &self.inner.keyring
     }
 
     /// Where the database is.
@@ -124,6 +147,17 @@ impl Db {
     {
         let begin = transaction::begin_write;
         self.inner.writers.run(begin, |connection| transaction::write(connection, f)).await
+    }
+
+    /// Rewrites an SQLite file without what was deleted or overwritten in it; needs as much room again
+    /// on the disk. PostgreSQL's `VACUUM FULL` is its administrator's business.
+    pub async fn compact(&self) -> Result<(), DbError> {
+        if self.inner.url.sqlite_path().is_none() {
+            return Ok(());
+        }
+        // Not possible in a transaction, hence not on a connection of the pool.
+        let session = Session::open(self).await?;
+        session.run(|connection| Ok(connection.batch_execute("VACUUM")?)).await
     }
 
     /// Returns when what was committed before cannot be undone by a power failure. Needed only
@@ -163,10 +197,14 @@ fn open_error(
 fn connect_sqlite(
     url: &DatabaseUrl,
     role: Role,
+    keyring: &Arc<Keyring>,
 ) -> Box<dyn Fn() -> Result<Connection, DbError> + Send + Sync> {
     let path = url.sqlite_path().map(ToOwned::to_owned).unwrap_or_default();
-    let error = open_error(url);
-    Box::new(move || open_sqlite(&path, role).map(Connection::Sqlite).map_err(&error))
+    let (error, keyring) = (open_error(url), Arc::clone(keyring));
+    Box::new(move || {
+        let connection = open_sqlite(&path, role).map_err(&error)?;
+        Ok(Connection::new(Backend::Sqlite(connection), Arc::clone(&keyring)))
+    })
 }
 
 #[cfg(test)]

@@ -11,25 +11,27 @@ use std::time::Duration;
 
 use diesel::QueryResult;
 
-use super::{Connection, DbError, pool::After};
+use super::{Backend, Connection, DbError, pool::After};
 
 /// How often a transaction is run before its conflict is reported.
 const ATTEMPTS: u32 = 6;
 
 /// Begins a transaction for [`read`].
 pub(super) fn begin_read(connection: &mut Connection) -> QueryResult<()> {
-    connection.batch_execute(match connection {
-        Connection::Sqlite(_) => "BEGIN",
-        Connection::Postgres(_) => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
-    })
+    let begin = match connection.backend() {
+        Backend::Sqlite(_) => "BEGIN",
+        Backend::Postgres(_) => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+    };
+    connection.batch_execute(begin)
 }
 
 /// Begins a transaction for [`write`].
 pub(super) fn begin_write(connection: &mut Connection) -> QueryResult<()> {
-    connection.batch_execute(match connection {
-        Connection::Sqlite(_) => "BEGIN IMMEDIATE",
-        Connection::Postgres(_) => "BEGIN",
-    })
+    let begin = match connection.backend() {
+        Backend::Sqlite(_) => "BEGIN IMMEDIATE",
+        Backend::Postgres(_) => "BEGIN",
+    };
+    connection.batch_execute(begin)
 }
 
 /// Runs `f` in the begun transaction, which sees one snapshot and changes nothing.

@@ -7,7 +7,7 @@ use diesel::{RunQueryDsl as _, prelude::*, sql_types::Text};
 use super::*;
 use crate::{
     Connection, both_databases,
-    db::{DbError, dialect::Statements as _, on},
+    db::{Backend, DbError, dialect::Statements as _, on},
     testing::TestDatabase,
 };
 
@@ -28,9 +28,9 @@ enum Order {
 
 /// One line per column, key, index and foreign key, in words that both databases share.
 fn describe(conn: &mut Connection) -> Result<String, DbError> {
-    let queries: &[&str] = match conn {
-        Connection::Sqlite(_) => &SQLITE,
-        Connection::Postgres(_) => &POSTGRES,
+    let queries: &[&str] = match conn.backend() {
+        Backend::Sqlite(_) => &SQLITE,
+        Backend::Postgres(_) => &POSTGRES,
     };
     let mut tables: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (query, order) in queries.iter().zip([Order::Kept, Order::Sorted, Order::Sorted]) {

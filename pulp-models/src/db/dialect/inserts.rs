@@ -19,7 +19,7 @@ use diesel::{
 
 use super::{
     super::{
-        Connection,
+        Backend, Connection,
         types::{Json, JsonRef, JsonText, Uuid},
     },
     insert_row::{InsertText, insert_row},
@@ -62,8 +62,8 @@ pub(crate) fn insert_content(
     conn: &mut Connection,
     rows: &[(ContentId, &NewContent)],
 ) -> QueryResult<HashSet<ContentId>> {
-    match conn {
-        Connection::Sqlite(c) => {
+    match conn.backend() {
+        Backend::Sqlite(c) => {
             let mut written = HashSet::with_capacity(rows.len());
             for (id, unit) in rows {
                 let values = (
@@ -80,7 +80,7 @@ pub(crate) fn insert_content(
             }
             Ok(written)
         }
-        Connection::Postgres(c) => {
+        Backend::Postgres(c) => {
             let repo_keys: Vec<Option<Key>> = column(rows, |(_, unit)| unit.repo_key);
             let metadata: Vec<JsonRef<'_>> = column(rows, |(_, unit)| JsonRef(&unit.metadata));
             let raw: Vec<Option<&[u8]>> = column(rows, |(_, unit)| unit.raw.as_deref());
@@ -114,8 +114,8 @@ insert_text!(
 /// Writes the artifacts that are new.
 pub(crate) fn insert_artifacts(conn: &mut Connection, rows: &[(Sha256, i64)]) -> QueryResult<()> {
     let now = Timestamp::now();
-    match conn {
-        Connection::Sqlite(c) => {
+    match conn.backend() {
+        Backend::Sqlite(c) => {
             for (sha256, size) in rows {
                 let values = (
                     sha256.into_sql::<Binary>(),
@@ -125,7 +125,7 @@ pub(crate) fn insert_artifacts(conn: &mut Connection, rows: &[(Sha256, i64)]) ->
                 insert_row(IntoArtifact, values).execute(c)?;
             }
         }
-        Connection::Postgres(c) => {
+        Backend::Postgres(c) => {
             insert_from(
                 IntoArtifact,
                 "SELECT sha256, size, $3 FROM unnest($1, $2) AS new (sha256, size)",
@@ -155,8 +155,8 @@ insert_text!(
 
 /// Writes the digests that are new.
 pub(crate) fn insert_digests(conn: &mut Connection, rows: &[DigestRow<'_>]) -> QueryResult<()> {
-    match conn {
-        Connection::Sqlite(c) => {
+    match conn.backend() {
+        Backend::Sqlite(c) => {
             for row in rows {
                 let values = (
                     row.algorithm.into_sql::<Text>(),
@@ -166,7 +166,7 @@ pub(crate) fn insert_digests(conn: &mut Connection, rows: &[DigestRow<'_>]) -> Q
                 insert_row(IntoArtifactDigest, values).execute(c)?;
             }
         }
-        Connection::Postgres(c) => {
+        Backend::Postgres(c) => {
             insert_from(IntoArtifactDigest, "SELECT * FROM unnest($1, $2, $3)")
                 .bind::<Array<Text>, Vec<&str>>(column(rows, |row| row.algorithm))
                 .bind::<Array<Binary>, Vec<&[u8]>>(column(rows, |row| row.digest))
@@ -190,8 +190,8 @@ pub(crate) fn upsert_content_artifacts(
     conn: &mut Connection,
     rows: &[&NewContentArtifact],
 ) -> QueryResult<()> {
-    match conn {
-        Connection::Sqlite(c) => {
+    match conn.backend() {
+        Backend::Sqlite(c) => {
             for row in rows {
                 let values = (
                     row.content.into_sql::<Uuid>(),
@@ -201,7 +201,7 @@ pub(crate) fn upsert_content_artifacts(
                 insert_row(IntoContentArtifact, values).execute(c)?;
             }
         }
-        Connection::Postgres(c) => {
+        Backend::Postgres(c) => {
             let artifacts: Vec<Option<Sha256>> = column(rows, |row| row.artifact);
             insert_from(IntoContentArtifact, "SELECT * FROM unnest($1, $2, $3)")
                 .bind::<Array<Uuid>, Vec<ContentId>>(column(rows, |row| row.content))
@@ -243,8 +243,8 @@ pub(crate) fn upsert_remote_artifacts(
     conn: &mut Connection,
     rows: &[RemoteArtifactRow<'_>],
 ) -> QueryResult<()> {
-    match conn {
-        Connection::Sqlite(c) => {
+    match conn.backend() {
+        Backend::Sqlite(c) => {
             for row in rows {
                 let values = (
                     row.content.into_sql::<Uuid>(),
@@ -259,7 +259,7 @@ pub(crate) fn upsert_remote_artifacts(
                 insert_row(IntoRemoteArtifact, values).execute(c)?;
             }
         }
-        Connection::Postgres(c) => {
+        Backend::Postgres(c) => {
             let sizes: Vec<Option<i64>> = column(rows, |row| row.size);
             let sha256s: Vec<Option<Sha256>> = column(rows, |row| row.sha256);
             let digests: Vec<Option<&JsonText>> = column(rows, |row| row.digests.as_ref());
@@ -292,8 +292,8 @@ pub(crate) fn upsert_published_artifacts(
     conn: &mut Connection,
     rows: &[PublishedRow],
 ) -> QueryResult<()> {
-    match conn {
-        Connection::Sqlite(c) => {
+    match conn.backend() {
+        Backend::Sqlite(c) => {
             for row in rows {
                 let values = (
                     row.publication_id.into_sql::<Uuid>(),
@@ -306,7 +306,7 @@ pub(crate) fn upsert_published_artifacts(
                 insert_row(IntoPublishedArtifact, values).execute(c)?;
             }
         }
-        Connection::Postgres(c) => {
+        Backend::Postgres(c) => {
             let contents: Vec<Option<ContentId>> = column(rows, |row| row.content_id);
             let paths: Vec<Option<&RelativePath>> = column(rows, |row| row.content_path.as_ref());
             let sha256s: Vec<Option<Sha256>> = column(rows, |row| row.sha256);
@@ -345,8 +345,8 @@ pub(crate) fn upsert_alternate_artifacts(
     refreshed: Timestamp,
     rows: &[OfferRow<'_>],
 ) -> QueryResult<()> {
-    match conn {
-        Connection::Sqlite(c) => {
+    match conn.backend() {
+        Backend::Sqlite(c) => {
             for row in rows {
                 let values = (
                     row.algorithm.into_sql::<Text>(),
@@ -358,7 +358,7 @@ pub(crate) fn upsert_alternate_artifacts(
                 insert_row(IntoAlternateArtifact, values).execute(c)?;
             }
         }
-        Connection::Postgres(c) => {
+        Backend::Postgres(c) => {
             insert_from(
                 IntoAlternateArtifact,
                 "SELECT algorithm, digest, $4, url, $5
@@ -388,8 +388,8 @@ pub(crate) fn stage_content(
     number: VersionNumber,
     units: &[ContentId],
 ) -> QueryResult<()> {
-    match conn {
-        Connection::Sqlite(c) => {
+    match conn.backend() {
+        Backend::Sqlite(c) => {
             for unit in units {
                 let values = (
                     repository.into_sql::<Uuid>(),
@@ -399,7 +399,7 @@ pub(crate) fn stage_content(
                 insert_row(IntoIncompleteVersionContent, values).execute(c)?;
             }
         }
-        Connection::Postgres(c) => {
+        Backend::Postgres(c) => {
             insert_from(
                 IntoIncompleteVersionContent,
                 "SELECT $1, $2, unit FROM unnest($3) AS unit",

@@ -18,7 +18,7 @@ pub(crate) use self::inserts::{
     stage_content, upsert_alternate_artifacts, upsert_content_artifacts,
     upsert_published_artifacts, upsert_remote_artifacts,
 };
-use super::{Connection, connection::PgConnection, types::Uuid};
+use super::{Backend, Connection, connection::PgConnection, types::Uuid};
 use crate::{
     RelativePath, RepositoryId,
     schema::{content_artifact, repository_content},
@@ -49,9 +49,9 @@ impl Statements for PgConnection {
 /// Until the transaction ends, nobody else writes to `table`; reading goes on. SQLite has one writer
 /// anyway.
 pub(crate) fn serialize_writers(conn: &mut Connection, table: &'static str) -> QueryResult<()> {
-    match conn {
-        Connection::Sqlite(_) => Ok(()),
-        Connection::Postgres(_) => {
+    match conn.backend() {
+        Backend::Sqlite(_) => Ok(()),
+        Backend::Postgres(_) => {
             conn.batch_execute(&format!("LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE"))
         }
     }
@@ -71,8 +71,8 @@ pub(crate) fn file_below(
         #[diesel(sql_type = Text)]
         below: RelativePath,
     }
-    match conn {
-        Connection::Sqlite(c) => {
+    match conn.backend() {
+        Backend::Sqlite(c) => {
             use content_artifact as file;
             use repository_content as member;
             for path in paths {
@@ -96,7 +96,7 @@ pub(crate) fn file_below(
             }
             Ok(None)
         }
-        Connection::Postgres(c) => {
+        Backend::Postgres(c) => {
             let found: Option<Found> = sql_query(
                 r#"SELECT path, below
                    FROM unnest($1) AS new (path)
