@@ -139,7 +139,10 @@ pub async fn remove_unknown(
 }
 
 /// The artifacts whose digest begins with `first`, with their sizes in bytes.
-fn artifacts(conn: &mut Connection, first: u8) -> Result<BTreeMap<Sha256, u64>, DbError> {
+pub(crate) fn artifacts(
+    conn: &mut Connection,
+    first: u8,
+) -> Result<BTreeMap<Sha256, u64>, DbError> {
     let (mut begin, mut end) = ([0; 32], [0xff; 32]);
     (begin[0], end[0]) = (first, first);
     let rows: Vec<(Sha256, i64)> = on!(conn, c => artifact::table

@@ -32,6 +32,7 @@ pub mod progress;
 pub mod publication;
 pub mod task;
 
+pub mod backup;
 pub mod check;
 pub mod maintenance;
 pub mod orphan;

@@ -9,7 +9,8 @@ use std::{
 };
 
 use pulp_models::{
-    VersionNumber,
+    Keyring, VersionNumber,
+    backup::DATABASE,
     db::{DatabaseUrl, Db, DbError},
     repository::Repository,
     store::{ArtifactStore, StoreError, StoreGuard},
@@ -56,6 +57,15 @@ impl Installation {
         home: &Path,
         database: Option<&DatabaseUrl>,
     ) -> Result<Self, InstallationError> {
+        Self::open_with(home, database, Keyring::default()).await
+    }
+
+    /// [`Installation::open`], with secrets encrypted by `keyring`.
+    pub async fn open_with(
+        home: &Path,
+        database: Option<&DatabaseUrl>,
+        keyring: Keyring,
+    ) -> Result<Self, InstallationError> {
         let home_error = |source| InstallationError::Home { path: home.to_owned(), source };
         tokio::fs::create_dir_all(home).await.map_err(home_error)?;
         let home = tokio::fs::canonicalize(home).await.map_err(home_error)?;
@@ -63,10 +73,10 @@ impl Installation {
         let url = if let Some(url) = database {
             url
         } else {
-            embedded = DatabaseUrl::sqlite(&home.join("pulp.sqlite3"));
+            embedded = DatabaseUrl::sqlite(&home.join(DATABASE));
             &embedded
         };
-        let db = Db::open(url).await?;
+        let db = Db::open_with(url, keyring).await?;
         let store = ArtifactStore::open(&home).await?;
         Ok(Self { home, db, store })
     }
