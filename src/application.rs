@@ -1,9 +1,9 @@
 //! The program from its first to its last moment: parse, settings, logging, run, report, exit.
 
-use std::{process::ExitCode, time::Duration};
+use std::{path::Path, process::ExitCode, time::Duration};
 
 use clap::ArgMatches;
-use pulp_models::db::DatabaseUrl;
+use pulp_models::{Keyring, db::DatabaseUrl};
 use pulp_stages::{
     installation::Installation,
     plugin::{Plugin, Plugins},
@@ -14,7 +14,7 @@ use crate::{
     commands,
     failure::{CommandResult, Exit, Failure},
     printer::Printer,
-    settings::Settings,
+    settings::{LogFormat, Settings},
 };
 
 /// A program made of plugins; see the [crate](crate).
@@ -39,8 +39,8 @@ impl Application {
     /// Runs the command line of this process and says how it went.
     pub fn run(self) -> ExitCode {
         let matches = commands::tree(&self.plugins).get_matches();
-        let printer = Printer::new(matches.get_flag("json"), matches.get_flag("quiet"));
-        match self.run_matches(&matches, printer) {
+        let mut printer = Printer::new(matches.get_flag("json"), matches.get_flag("quiet"));
+        match self.run_matches(&matches, &mut printer) {
             Ok(()) => ExitCode::SUCCESS,
             Err(failure) => {
                 printer.failure(&failure.error, failure.hint.as_deref());
@@ -49,13 +49,16 @@ impl Application {
         }
     }
 
-    fn run_matches(self, matches: &ArgMatches, printer: Printer) -> CommandResult {
+    fn run_matches(self, matches: &ArgMatches, printer: &mut Printer) -> CommandResult {
         let settings = Settings::load(matches).map_err(|error| Failure {
             error,
             hint: None,
             exit: Exit::Usage,
         })?;
-        start_logging(&settings.log)?;
+        start_logging(&settings)?;
+        if settings.log_format == LogFormat::Json {
+            *printer = printer.into_log();
+        }
         // A second installed provider (by a test, by a plugin) serves as well.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -63,7 +66,7 @@ impl Application {
             let session = Session {
                 plugins: self.plugins,
                 settings,
-                printer,
+                printer: *printer,
                 interrupt: interrupt_on_signals()?,
             };
             commands::run(&session, matches).await
@@ -99,14 +102,40 @@ impl Session {
             })?),
             None => None,
         };
-        Ok(Installation::open(&self.settings.home, database.as_ref()).await?)
+        let keyring = match &self.settings.secret_key_file {
+            Some(path) => self.keyring(path)?,
+            None => Keyring::default(),
+        };
+        Ok(Installation::open_with(&self.settings.home, database.as_ref(), keyring).await?)
+    }
+
+    fn keyring(&self, path: &Path) -> CommandResult<Keyring> {
+        use std::os::unix::fs::PermissionsExt as _;
+        let keyring = Keyring::load(path).map_err(|error| {
+            Failure::from(anyhow::Error::new(error)).exit(Exit::Usage).hint(
+                "`--secret-key-file`, `PULP_SECRET_KEY_FILE` or `secret_key_file` name it; \
+                 `pulp secret create-key FILE` makes one",
+            )
+        })?;
+        let mode = std::fs::metadata(path)?.permissions().mode();
+        if mode & 0o077 != 0 {
+            let path = path.display();
+            self.printer.warning(format!("Key file `{path}` is not its owner's alone: chmod 600"));
+        }
+        Ok(keyring)
     }
 }
 
-fn start_logging(filter: &str) -> CommandResult {
+/// What is not told by [`Printer`] goes to stderr from here on.
+fn start_logging(settings: &Settings) -> CommandResult {
+    let filter = &settings.log;
     let filter = tracing_subscriber::EnvFilter::try_new(filter)
         .map_err(|error| Failure::usage(format!("Invalid log filter `{filter}`: {error}")))?;
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match settings.log_format {
+        LogFormat::Text => logs.init(),
+        LogFormat::Json => logs.json().flatten_event(true).with_current_span(false).init(),
+    }
     Ok(())
 }
 

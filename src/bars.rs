@@ -18,8 +18,13 @@ const LINE_EVERY: Duration = Duration::from_secs(10);
 pub(crate) struct Bars {
     printer: Printer,
     drawn: Option<Drawn>,
-    /// When the last line was written, or this began.
-    last_line: Mutex<Instant>,
+    lines: Lines,
+}
+
+/// Says when a line of progress is due, and what it says.
+struct Lines {
+    /// When the last one was written, or this began.
+    last: Mutex<Instant>,
 }
 
 struct Drawn {
@@ -32,26 +37,33 @@ impl Bars {
         let drawn = printer
             .draws_bars()
             .then(|| Drawn { all: MultiProgress::new(), by_code: Mutex::default() });
-        Self { printer, drawn, last_line: Mutex::new(Instant::now()) }
+        Self { printer, drawn, lines: Lines { last: Mutex::new(Instant::now()) } }
     }
+}
 
-    fn lines(&self, reports: &[ProgressFigures]) {
-        let mut last = self.last_line.lock().unwrap_or_else(PoisonError::into_inner);
-        if last.elapsed() < LINE_EVERY {
-            return;
+impl Lines {
+    fn due(&self, now: Instant, reports: &[ProgressFigures]) -> Option<String> {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if now.saturating_duration_since(*last) < LINE_EVERY {
+            return None;
         }
-        *last = Instant::now();
+        *last = now;
         let figures = reports.iter().map(|report| match report.total {
             Some(total) => format!("{} {}/{total}", report.message, report.done),
             None => format!("{} {}", report.message, report.done),
         });
-        self.printer.note(figures.collect::<Vec<_>>().join(", "));
+        Some(figures.collect::<Vec<_>>().join(", "))
     }
 }
 
 impl Reporter for Bars {
     fn progress(&self, reports: &[ProgressFigures]) {
-        let Some(drawn) = &self.drawn else { return self.lines(reports) };
+        let Some(drawn) = &self.drawn else {
+            if let Some(line) = self.lines.due(Instant::now(), reports) {
+                self.printer.note(line);
+            }
+            return;
+        };
         let mut bars = drawn.by_code.lock().unwrap_or_else(PoisonError::into_inner);
         for report in reports {
             let bar = bars.entry(report.code).or_insert_with(|| drawn.all.add(new_bar(report)));
@@ -89,4 +101,22 @@ fn new_bar(report: &ProgressFigures) -> ProgressBar {
 
 fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_a_terminal_a_line_tells_of_progress_every_ten_seconds() {
+        let begin = Instant::now();
+        let lines = Lines { last: Mutex::new(begin) };
+        let report = |done, total| ProgressFigures { code: "c", message: "Files", done, total };
+        let reports = [report(3, Some(7)), report(4, None)];
+        let said: Vec<_> = (0..100)
+            .filter_map(|second| lines.due(begin + Duration::from_secs(second), &reports))
+            .collect();
+        assert_eq!(said.len(), 9, "{said:?}");
+        assert_eq!(said[0], "Files 3/7, Files 4");
+    }
 }

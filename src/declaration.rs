@@ -86,8 +86,10 @@ impl Declaration {
         })
     }
 
-    /// Validates the plugin's options and fills in their defaults.
+    /// Validates the plugin's options, fills in their defaults, and makes settings of credentials in the
+    /// URL.
     pub(crate) fn normalize(&mut self, plugin: &dyn AnyPlugin) -> CommandResult {
+        self.remote.take_credentials(&mut self.url);
         for (kind, options) in [
             (OptionKind::Remote, &mut self.options),
             (OptionKind::Repository, &mut self.repository),

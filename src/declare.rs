@@ -4,11 +4,12 @@
 //! the difference is written, in one transaction. Nothing is synchronised here.
 
 use pulp_models::{
-    RemoteUrl,
+    RemoteUrl, VersionNumber,
     db::{Connection, DbError},
     distribution::{self, BasePath, NewDistribution, Target},
     remote::{self, NewRemote, Remote},
     repository::{self, NewRepository, Repository},
+    version,
 };
 use pulp_stages::{
     installation::Installation, plugin::AnyPlugin, repository_settings::RepositorySettings,
@@ -16,7 +17,11 @@ use pulp_stages::{
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::{declaration::Declaration, failure::CommandResult, operations::same_plugin};
+use crate::{
+    declaration::Declaration,
+    failure::CommandResult,
+    operations::{self, same_plugin},
+};
 
 /// A difference between what is declared and what is there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -167,6 +172,39 @@ fn declare_distribution(
         distribution::update(connection, &row)?;
     }
     Ok(())
+}
+
+/// Deletes what [`declare`] has just created, if its repository has no version but the empty first
+/// one; says its name. What was there before stays.
+pub(crate) async fn take_back(
+    installation: &Installation,
+    declared: &[Change],
+) -> CommandResult<Option<String>> {
+    let created = |kind| {
+        let mut changes = declared.iter();
+        changes.any(|change| change.kind == kind && change.action == "create")
+    };
+    let Some(change) = declared.iter().find(|_| created("repository")) else { return Ok(None) };
+    let (with_remote, with_distribution) = (created("remote"), created("distribution"));
+    let name = change.name.clone();
+    let repository = operations::find_repository(installation, None, &name).await?;
+    let id = repository.id;
+    let work = move |connection: &mut Connection| {
+        if version::latest(connection, id)? > VersionNumber(0) {
+            return Ok(false);
+        }
+        if with_distribution {
+            distribution::delete(connection, &name)?;
+        }
+        repository::delete(connection, &name)?;
+        if with_remote {
+            // No version has the content that could be fetched from it.
+            remote::delete(connection, &name, true)?;
+        }
+        Ok(true)
+    };
+    let gone = operations::change(installation, &repository, work).await?;
+    Ok(gone.then_some(repository.name))
 }
 
 /// Collects the names of the fields that a declaration changes.

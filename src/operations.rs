@@ -167,9 +167,14 @@ pub(crate) async fn synchronizable(installation: &Installation) -> CommandResult
 }
 
 /// Changes a repository under its lock, which somebody else may hold.
-async fn change<F>(installation: &Installation, repository: &Repository, work: F) -> CommandResult
+pub(crate) async fn change<T, F>(
+    installation: &Installation,
+    repository: &Repository,
+    work: F,
+) -> CommandResult<T>
 where
-    F: FnMut(&mut Connection) -> Result<(), DbError> + Send + 'static,
+    T: Send + 'static,
+    F: FnMut(&mut Connection) -> Result<T, DbError> + Send + 'static,
 {
     let lock = RepositoryLock::try_lock(&installation.db, installation.home(), repository.id)
         .await

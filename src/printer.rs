@@ -9,17 +9,24 @@ use serde::Serialize;
 pub(crate) struct Printer {
     json: bool,
     quiet: bool,
+    /// Talk goes where logs go.
+    logs: bool,
 }
 
 impl Printer {
     /// With `json`, data is one JSON document per line; with `quiet`, there is no talk.
     pub(crate) fn new(json: bool, quiet: bool) -> Self {
-        Self { json, quiet }
+        Self { json, quiet, logs: false }
+    }
+
+    /// The same, with all talk in the log, whose form a program reads.
+    pub(crate) fn into_log(self) -> Self {
+        Self { logs: true, ..self }
     }
 
     /// Whether bars may be drawn: talk is wanted and stderr is a terminal.
     pub(crate) fn draws_bars(self) -> bool {
-        !self.quiet && !self.json && std::io::stderr().is_terminal()
+        !self.quiet && !self.json && !self.logs && std::io::stderr().is_terminal()
     }
 
     /// Prints a result: `value` as JSON, or else what `text` makes of it.
@@ -42,20 +49,27 @@ impl Printer {
 
     /// Says something to the person at the terminal.
     pub(crate) fn note(self, message: impl AsRef<str>) {
-        if !self.quiet {
+        if self.logs {
+            tracing::info!("{}", message.as_ref());
+        } else if !self.quiet {
             say(message.as_ref());
         }
     }
 
     /// Says something that went wrong without being fatal.
-    #[expect(clippy::unused_self, reason = "whoever speaks goes through a printer")]
     pub(crate) fn warning(self, message: impl AsRef<str>) {
+        if self.logs {
+            return tracing::warn!("{}", message.as_ref());
+        }
         say(&format!("warning: {}", message.as_ref()));
     }
 
     /// Says why the program ends with a failure: every cause on a line of its own, then the hint.
-    #[expect(clippy::unused_self, reason = "whoever speaks goes through a printer")]
     pub(crate) fn failure(self, error: &anyhow::Error, hint: Option<&str>) {
+        if self.logs {
+            let causes: Vec<_> = error.chain().skip(1).map(ToString::to_string).collect();
+            return tracing::error!(causes = causes.join(": "), hint, "{error}");
+        }
         let mut text = format!("error: {error}");
         let mut said = error.to_string();
         for cause in error.chain().skip(1) {

@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
-use clap::{ArgMatches, Args, FromArgMatches as _, parser::ValueSource};
+use clap::{ArgMatches, Args, FromArgMatches as _, ValueEnum, parser::ValueSource};
 use pulp_models::DatabaseUrl;
 use serde::{Deserialize, Serialize};
 
@@ -25,12 +25,18 @@ pub(crate) struct GlobalFlags {
         value_name = "URL"
     )]
     database_url: Option<String>,
+    /// File with the keys that encrypt passwords and private keys at rest (see `pulp secret`)
+    #[arg(long, global = true, env = "PULP_SECRET_KEY_FILE", value_name = "FILE")]
+    secret_key_file: Option<PathBuf>,
     /// Settings file [default: HOME/settings.yaml, if it is there]
     #[arg(long, global = true, env = "PULP_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
     /// What to log on stderr, as in `info` or `pulp_stages=debug`
     #[arg(long, global = true, env = "PULP_LOG", value_name = "FILTER")]
     log: Option<String>,
+    /// How logs are written on stderr; `json` makes an object of every line, errors included
+    #[arg(long, global = true, env = "PULP_LOG_FORMAT", value_name = "FORMAT")]
+    log_format: Option<LogFormat>,
     /// Print results as JSON
     #[arg(long, global = true)]
     pub(crate) json: bool,
@@ -39,14 +45,25 @@ pub(crate) struct GlobalFlags {
     pub(crate) quiet: bool,
 }
 
+/// How logs are written: for people, or an object per line for programs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    #[default]
+    Text,
+    Json,
+}
+
 /// The YAML file; every key may be absent.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct SettingsFile {
     home: Option<PathBuf>,
     database_url: Option<String>,
+    secret_key_file: Option<PathBuf>,
     log: Option<String>,
     users_file: Option<PathBuf>,
+    log_format: Option<LogFormat>,
 }
 
 /// The settings in force.
@@ -56,10 +73,14 @@ pub(crate) struct Settings {
     pub(crate) home: PathBuf,
     /// Database URL; `None` is the embedded database in `home`. It may hold a password.
     pub(crate) database_url: Option<String>,
+    /// Key file; without it, secrets are stored as they are.
+    pub(crate) secret_key_file: Option<PathBuf>,
     /// Log filter.
     pub(crate) log: String,
     /// Users of the server, for `pulp serve`, whose flag wins over it.
     pub(crate) users_file: Option<PathBuf>,
+    /// How logs are written.
+    pub(crate) log_format: LogFormat,
     origins: Vec<Origin>,
 }
 
@@ -91,6 +112,13 @@ impl Settings {
             loader.pick("database_url", flags.database_url, file.database_url, None, |url| {
                 show_database(url)
             });
+        let secret_key_file = loader.pick(
+            "secret_key_file",
+            flags.secret_key_file,
+            file.secret_key_file,
+            None,
+            |path| path.display().to_string(),
+        );
         let log = loader
             .pick("log", flags.log, file.log, Some("warn".to_owned()), Clone::clone)
             .unwrap_or_default();
@@ -98,7 +126,24 @@ impl Settings {
         let users_file = loader.pick("users_file", users_file, file.users_file, None, |path| {
             path.display().to_string()
         });
-        Ok(Self { home, database_url, log, users_file, origins: loader.origins })
+        let log_format = loader
+            .pick(
+                "log_format",
+                flags.log_format,
+                file.log_format,
+                Some(LogFormat::Text),
+                |format| format!("{format:?}").to_lowercase(),
+            )
+            .unwrap_or_default();
+        Ok(Self {
+            home,
+            database_url,
+            secret_key_file,
+            log,
+            log_format,
+            users_file,
+            origins: loader.origins,
+        })
     }
 
     /// Every setting with its origin.

@@ -84,17 +84,33 @@ pub(super) async fn run(session: &Session, matches: &ArgMatches) -> CommandResul
     let plugin = find_plugin(&session.plugins, plugin)?;
     let installation = session.installation().await?;
     let declaration = declaration(&installation, &**plugin, matches).await?;
-    declare::declare(&installation, &declaration, false).await?;
     let flags =
         SyncFlags::from_arg_matches(matches).map_err(|error| Failure::usage(error.to_string()))?;
+    let declared = declare::declare(&installation, &declaration, false).await?;
     let repository =
         operations::find_repository(&installation, Some(plugin.name()), &declaration.name).await?;
-    let summary =
-        operations::synchronize(session, &installation, repository, None, None, &flags).await?;
+    let synced =
+        operations::synchronize(session, &installation, repository, None, None, &flags).await;
+    if synced.is_err() || flags.dry_run {
+        take_back(session, &installation, &declared).await;
+    }
+    let summary = synced?;
     let served_at = format!("{}{}/", plugin.served_below(), declaration.base_path()?);
     let mirrored = Mirrored { summary, served_at };
     session.printer.result(&mirrored, describe_result)?;
     Ok(())
+}
+
+/// After a first mirror that brought nothing, removes what was declared for it: nobody wants to
+/// clean up after a typo, nor `sync --all` to fail on it from then on. What was stored is found again.
+async fn take_back(session: &Session, installation: &Installation, declared: &[declare::Change]) {
+    match declare::take_back(installation, declared).await {
+        Ok(Some(name)) => {
+            session.printer.note(format!("Nothing was mirrored, so `{name}` is gone again"));
+        }
+        Ok(None) => {}
+        Err(failure) => session.printer.failure(&failure.error, failure.hint.as_deref()),
+    }
 }
 
 /// The flags, laid over what an earlier `mirror` of the same name stored.
@@ -112,6 +128,7 @@ async fn declaration(
         None => name_of(&url)?,
     };
     let mut declaration = declare::declared(installation, plugin, &name, &url).await?;
+    declaration.remote.take_credentials(&mut declaration.url);
     if let Some(policy) = matches.get_one::<String>("policy") {
         declaration.policy = policy.parse().map_err(anyhow::Error::new)?;
     }

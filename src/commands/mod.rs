@@ -10,6 +10,8 @@ mod serve;
 mod plugin;
 mod task;
 mod maintenance;
+mod backup;
+mod secret;
 mod status;
 mod flags;
 
@@ -39,6 +41,7 @@ pub(crate) fn tree(plugins: &Plugins) -> Command {
         .subcommands(plugins.iter().map(|plugin| plugin::describe(&**plugin)))
         .subcommands([task::describe()])
         .subcommands(maintenance::describe())
+        .subcommands([backup::describe(), secret::describe()])
         .subcommands(status::describe());
     add_flags::<GlobalFlags>(command)
 }
@@ -54,6 +57,8 @@ pub(crate) async fn run(session: &Session, matches: &ArgMatches) -> CommandResul
         "task" => task::run(session, matches).await,
         "orphan" => maintenance::run_orphan(session, matches).await,
         "check" => maintenance::run_check(session, matches).await,
+        "backup" => backup::run(session, matches).await,
+        "secret" => secret::run(session, matches).await,
         "status" => status::run_status(session).await,
         "settings" => status::run_settings(session),
         "completion" => status::run_completion(session, matches),

@@ -6,7 +6,7 @@ use pulp_stages::options::add_flags;
 use super::flags;
 use crate::{
     application::Session,
-    failure::{CommandResult, Failure},
+    failure::{CommandResult, Exit, Failure},
     operations::{self, SyncFlags},
 };
 
@@ -24,7 +24,7 @@ pub(super) fn describe() -> Command {
     add_flags::<SyncFlags>(command)
 }
 
-/// One that fails does not stop the others; the last failure is the command's.
+/// One that fails is told at once and does not stop the others; the sum is the command's failure.
 pub(super) async fn run(session: &Session, matches: &ArgMatches) -> CommandResult {
     let installation = session.installation().await?;
     let sync_flags =
@@ -36,32 +36,35 @@ pub(super) async fn run(session: &Session, matches: &ArgMatches) -> CommandResul
     for name in matches.get_many::<String>("names").into_iter().flatten() {
         repositories.push(operations::find_repository(&installation, None, name).await?);
     }
-    let alone = repositories.len() == 1;
-    if sync_flags.profile.is_some() && !alone {
+    let count = repositories.len();
+    if sync_flags.profile.is_some() && count != 1 {
         return Err(Failure::usage("A profile is one repository's")
             .hint("name one repository, or leave out `--profile`"));
     }
-    let mut failed: Vec<(String, Failure)> = Vec::new();
+    let mut failed: Vec<(String, Exit)> = Vec::new();
     for repository in repositories {
-        if session.interrupt.is_cancelled() {
-            break;
-        }
         let name = repository.name.clone();
         let synced =
             operations::synchronize(session, &installation, repository, None, None, &sync_flags);
         match synced.await {
             Ok(summary) => session.printer.result(&summary, operations::describe_summary)?,
-            Err(failure) => failed.push((name, failure)),
+            Err(failure) if count == 1 => return Err(failure),
+            Err(failure) => {
+                let Failure { error, hint, exit } = failure;
+                let error = error.context(format!("Repository `{name}` was not synchronised"));
+                session.printer.failure(&error, hint.as_deref());
+                failed.push((name, exit));
+            }
+        }
+        if session.interrupt.is_cancelled() {
+            return Err(Failure::interrupted());
         }
     }
-    let Some((name, last)) = failed.pop() else { return Ok(()) };
-    for (name, failure) in failed {
-        let error = failure.error.context(format!("Repository `{name}` was not synchronised"));
-        session.printer.failure(&error, failure.hint.as_deref());
-    }
-    if alone {
-        return Err(last);
-    }
-    let error = last.error.context(format!("Repository `{name}` was not synchronised"));
-    Err(Failure { error, ..last })
+    let Some((_, exit)) = failed.first() else { return Ok(()) };
+    let alike = failed.iter().all(|(_, other)| other == exit);
+    let names: Vec<_> = failed.iter().map(|(name, _)| format!("`{name}`")).collect();
+    let names = names.join(", ");
+    let sum =
+        anyhow::anyhow!("{} of {count} repositories were not synchronised: {names}", failed.len());
+    Err(Failure::from(sum).exit(if alike { *exit } else { Exit::Failure }))
 }

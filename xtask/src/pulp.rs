@@ -77,6 +77,29 @@ impl Installation {
         &self.home
     }
 
+    pub(crate) fn program(&self) -> &Path {
+        &self.program
+    }
+
+    /// Everything in its PostgreSQL database, as SQL; `None` for an embedded one.
+    pub(crate) fn dump(&self) -> Result<Option<String>> {
+        self.schema.as_ref().map(Schema::dump).transpose()
+    }
+
+    /// Fills the PostgreSQL database of `other` with what is in this one's.
+    pub(crate) fn copy_database(&self, other: &Self) -> Result<()> {
+        let (Some(from), Some(to)) = (&self.schema, &other.schema) else {
+            bail!("Both must be on PostgreSQL");
+        };
+        let text = from.dump()?.replace(&format!("CREATE SCHEMA {};", from.name), "");
+        let file = other.home.with_extension("sql");
+        fs::write(&file, text.replace(&from.name, &to.name))?;
+        let server = probe::postgres().map_err(anyhow::Error::msg)?;
+        let mut restore = Command::new("psql");
+        restore.args(["--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--file"]);
+        run::output_of(restore.arg(&file).arg(server)).map(drop)
+    }
+
     /// A command whose surroundings say nothing but where its home and database are.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
@@ -203,6 +226,14 @@ impl Schema {
         let separator = if server.contains('?') { '&' } else { '?' };
         let url = format!("{server}{separator}options=-csearch_path%3D{name}");
         Ok(Self { name, url })
+    }
+}
+
+impl Schema {
+    fn dump(&self) -> Result<String> {
+        let server = probe::postgres().map_err(anyhow::Error::msg)?;
+        let mut dump = Command::new("pg_dump");
+        run::output_of(dump.args(["--no-owner", "--schema", &self.name, server]))
     }
 }
 

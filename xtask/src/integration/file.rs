@@ -12,6 +12,7 @@ use crate::{
 
 mod beside;
 mod commands;
+mod operators;
 mod upkeep;
 mod failures;
 mod processes;
@@ -26,6 +27,7 @@ pub(super) fn cases() -> Vec<Case> {
         failures::cases(),
         processes::cases(),
         commands::cases(),
+        operators::cases(),
         upkeep::cases(),
         beside::cases(),
     ]
