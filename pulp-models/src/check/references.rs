@@ -21,7 +21,8 @@ use crate::{
 pub enum Reference {
     /// A stored file to its artifact.
     FileToArtifact,
-    /// A file that is not stored to a place where it can be fetched.
+    /// A version's file that is not stored to a place where it can be fetched. A sync writes the
+    /// places last: what no version has may be waiting for them.
     FileToSource,
     /// A remote artifact to the file that it is.
     RemoteArtifactToFile,
@@ -132,6 +133,9 @@ fn file_to_source(conn: &mut Connection, limit: i64) -> Result<Vec<String>, DbEr
         ))
         .filter(content_artifact::sha256.is_null())
         .filter(remote_artifact::url.nullable().is_null())
+        .filter(content_artifact::content_id.eq_any(
+            repository_content::table.select(repository_content::content_id),
+        ))
         .limit(limit)
         .select((content_artifact::content_id, content_artifact::relative_path))
         .load(c))?;

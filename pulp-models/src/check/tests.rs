@@ -102,6 +102,9 @@ both_databases! {
         })
         .await
         .expect("written");
+        // A sync that was killed leaves content like this.
+        assert_eq!(references(&findings(&fixture, Depth::Sizes).await), []);
+        fixture.member(repository, fetched, 1, None).await;
         assert_eq!(references(&findings(&fixture, Depth::Sizes).await), [Reference::FileToSource]);
         let body = fixture.artifact("x").await;
         damage(&db, repository, fetched, body).await;
