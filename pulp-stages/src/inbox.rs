@@ -9,10 +9,11 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use futures::Stream;
-use tokio::task::coop;
+use tokio::{task::coop, time::timeout};
 
 use crate::{
     content::Content,
@@ -52,7 +53,7 @@ impl<C: Content> Inbox<C> {
     ///
     /// "Nothing more is coming in" means that every other task that could run had its turn.
     pub fn batches(self, min: usize) -> Batches<C> {
-        Batches { collecting: Collecting::default(), min, inbox: self }
+        Batches { collecting: Collecting::default(), min, hurried: false, inbox: self }
     }
 
     /// The stage's place in its run: for tasks and blocking work of its own.
@@ -89,6 +90,8 @@ impl<C: Content> Items<C> {
 pub struct Batches<C: Content> {
     collecting: Collecting<C>,
     min: usize,
+    /// The next batch leaves with whatever there is.
+    hurried: bool,
     inbox: Inbox<C>,
 }
 
@@ -96,6 +99,16 @@ impl<C: Content> Batches<C> {
     /// The next batch; `None` at the end of the input. Nothing is lost if the future is dropped.
     pub async fn next(&mut self) -> Option<Vec<DeclarativeContent<C>>> {
         Next { source: self, asked: false }.await
+    }
+
+    /// The next batch, as by [`next`](Self::next), but after `patience` without one the units that
+    /// are there are enough, or else the first that comes.
+    pub async fn next_within(&mut self, patience: Duration) -> Option<Vec<DeclarativeContent<C>>> {
+        if let Ok(batch) = timeout(patience, self.next()).await {
+            return batch;
+        }
+        self.hurried = true;
+        self.next().await
     }
 
     /// See [`Inbox::scope`].
@@ -157,8 +170,10 @@ impl<C: Content> Source for Batches<C> {
 
     fn poll_source(&mut self, cx: &mut Context<'_>) -> Poll<Option<Self::Output>> {
         let coop = ready!(coop::poll_proceed(cx));
-        let polled = self.inbox.queue.poll_batch(self.min, &mut self.collecting, cx);
+        let min = if self.hurried { 1 } else { self.min };
+        let polled = self.inbox.queue.poll_batch(min, &mut self.collecting, cx);
         if polled.is_ready() {
+            self.hurried = false;
             coop.made_progress();
         }
         polled

@@ -1,7 +1,10 @@
 //! Stage 4: writes downloaded bytes into the store, a batch at a time.
 //!
 //! The store makes a batch durable before this stage writes the rows that name it. Afterwards the
-//! units give their budget permits back.
+//! units give their budget permits back. Where upstream is slow, a batch does not wait to be full:
+//! what came in the last seconds is all that a killed sync has to fetch again.
+
+use std::time::Duration;
 
 use async_trait::async_trait;
 use pulp_models::{
@@ -17,6 +20,9 @@ use crate::{
     outbox::Outbox,
     stage::{Stage, StageError},
 };
+
+/// How long downloaded artifacts may wait for company.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Saves downloaded artifacts; see the module.
 pub struct ArtifactSaver {
@@ -39,7 +45,7 @@ impl<C: Content> Stage<C> for ArtifactSaver {
 
     async fn run(self: Box<Self>, input: Inbox<C>, output: Outbox<C>) -> Result<(), StageError> {
         let mut batches = input.batches(BATCH);
-        while let Some(mut batch) = batches.next().await {
+        while let Some(mut batch) = batches.next_within(PATIENCE).await {
             let mut places = Vec::new();
             let mut bodies = Vec::new();
             for (at, unit) in batch.iter_mut().enumerate() {

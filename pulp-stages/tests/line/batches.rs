@@ -3,7 +3,7 @@
 use std::{
     pin::pin,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -78,6 +78,35 @@ async fn a_batch_takes_everything_that_is_there() {
     let (line, seen) = line(first).stage(late).collect_batches(1);
     kit::run(line, 1000).await.expect("nothing fails");
     assert_eq!(seen.batches().iter().map(Vec::len).collect::<Vec<_>>(), [700]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_patience_ends_a_batch_leaves_with_what_there_is() {
+    let begin = tokio::time::Instant::now();
+    let first = feed(|output| async move {
+        let mut units = numbers(5);
+        let late = units.split_off(3);
+        output.put_all(units).await?;
+        sleep(Duration::from_secs(30)).await;
+        Ok(output.put_all(late).await?)
+    });
+    let left = Arc::new(Mutex::new(Vec::new()));
+    let leaving = Arc::clone(&left);
+    let hasty = stage("Hasty", move |input, output| async move {
+        let mut batches = input.batches(500);
+        while let Some(batch) = batches.next_within(Duration::from_secs(5)).await {
+            leaving.lock().expect("held for a moment").push((begin.elapsed(), batch.len()));
+            output.put_all(batch).await?;
+        }
+        Ok(())
+    });
+    let (line, _) = line(first).stage(hasty).collect();
+    kit::run(line, 1000).await.expect("nothing fails");
+    let left: Vec<_> = left.lock().expect("held for a moment").clone();
+    assert_eq!(
+        left.iter().map(|(at, units)| (at.as_secs(), *units)).collect::<Vec<_>>(),
+        [(5, 3), (30, 2)]
+    );
 }
 
 #[tokio::test(start_paused = true)]
