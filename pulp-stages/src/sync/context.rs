@@ -21,6 +21,10 @@ use crate::{
     task::TaskHandle,
 };
 
+/// The most bytes of a document whose size nobody has told: 1 GiB. The list of a million files has
+/// a tenth of that.
+pub const DOCUMENT_LIMIT: u64 = 1 << 30;
+
 /// The services and the settings of one sync.
 pub struct SyncContext<P: Plugin> {
     /// Database and artifact store.
@@ -79,6 +83,8 @@ impl<P: Plugin> SyncContext<P> {
     }
 
     /// Fetches a document of which nothing is known, such as the one from which all else follows.
+    ///
+    /// Upstream may send [`DOCUMENT_LIMIT`] bytes.
     pub async fn fetch_document(&self, url: &RemoteUrl) -> Result<Verified, SyncError> {
         self.fetch_expected(url, Expected::default()).await
     }
@@ -91,7 +97,10 @@ impl<P: Plugin> SyncContext<P> {
     ) -> Result<Verified, SyncError> {
         let counter =
             self.progress.counter("sync.downloading.metadata", "Downloading Metadata Files");
-        let request = DownloadRequest::new(url.clone()).expecting(expected);
+        let request = DownloadRequest {
+            limit: Some(DOCUMENT_LIMIT),
+            ..DownloadRequest::new(url.clone()).expecting(expected)
+        };
         let downloaded = self.downloads.fetch(&request).await?;
         counter.add(1);
         Ok(downloaded.verified)
@@ -119,6 +128,8 @@ struct Kept {
 impl Warnings {
     /// Warnings beyond this many are only counted.
     pub const LIMIT: usize = 100;
+    /// Of a longer warning this many bytes are told: it may repeat what upstream wrote.
+    pub const LONGEST: usize = 1000;
 
     pub(crate) fn new(reporter: Arc<dyn Reporter>) -> Self {
         Self { reporter, kept: Arc::default() }
@@ -126,7 +137,13 @@ impl Warnings {
 
     /// Adds one; the same text twice is once.
     pub fn add(&self, message: impl Into<String>) {
-        let message = message.into();
+        let mut message = message.into();
+        if message.len() > Self::LONGEST {
+            let mut ends = (0..=Self::LONGEST).rev();
+            let end = ends.find(|at| message.is_char_boundary(*at));
+            message.truncate(end.unwrap_or_default());
+            message.push('…');
+        }
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.messages.contains(&message) {
             return;

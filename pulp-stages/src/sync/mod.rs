@@ -23,7 +23,7 @@ use pulp_models::{Timestamp, remote::Remote, repository::Repository};
 use tokio_util::sync::CancellationToken;
 
 pub use add::{AddRequest, Added, add_content};
-pub use context::{SyncContext, Warnings};
+pub use context::{DOCUMENT_LIMIT, SyncContext, Warnings};
 pub use draft::VersionDraft;
 pub use error::SyncError;
 pub use origin::Origin;
