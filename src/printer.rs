@@ -1,6 +1,9 @@
 //! The one place that writes to stdout and stderr: stdout is data, stderr is talk.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::{
+    borrow::Cow,
+    io::{IsTerminal as _, Write as _},
+};
 
 use serde::Serialize;
 
@@ -91,7 +94,18 @@ impl Printer {
 
 fn say(message: &str) {
     // Nobody is left to tell if stderr is gone.
-    let _ = writeln!(std::io::stderr().lock(), "{message}");
+    let _ = writeln!(std::io::stderr().lock(), "{}", harmless(message));
+}
+
+/// The text with its control characters written out: some of it is upstream's, and a terminal
+/// would obey them.
+fn harmless(message: &str) -> Cow<'_, str> {
+    let obeyed = |c: char| c.is_control() && c != '\n';
+    if !message.contains(obeyed) {
+        return message.into();
+    }
+    let shown = |c: char| if obeyed(c) { c.escape_default().to_string() } else { c.to_string() };
+    message.chars().map(shown).collect::<String>().into()
 }
 
 /// Lays rows out in columns as wide as their widest cell; the last column is not padded.
@@ -138,6 +152,12 @@ mod tests {
         let rows = vec![vec!["a".into(), "1".into()], vec!["long name".into(), "22".into()]];
         assert_eq!(table(&["NAME", "N"], &rows), "NAME       N\na          1\nlong name  22");
         assert_eq!(table(&["NAME"], &[]), "");
+    }
+
+    #[test]
+    fn a_terminal_is_shown_control_characters_and_obeys_none() {
+        assert_eq!(harmless("größe\nnext line"), "größe\nnext line");
+        assert_eq!(harmless("\x1b[2J\0\r"), "\\u{1b}[2J\\u{0}\\r");
     }
 
     #[test]
