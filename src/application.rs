@@ -2,6 +2,7 @@
 
 use std::{path::Path, process::ExitCode, time::Duration};
 
+use anyhow::Context as _;
 use clap::ArgMatches;
 use pulp_models::{Keyring, db::DatabaseUrl};
 use pulp_stages::{
@@ -43,7 +44,7 @@ impl Application {
         match self.run_matches(&matches, &mut printer) {
             Ok(()) => ExitCode::SUCCESS,
             Err(failure) => {
-                printer.failure(&failure.error, failure.hint.as_deref());
+                printer.failure(&failure.error, failure.advice());
                 failure.exit.into()
             }
         }
@@ -61,7 +62,10 @@ impl Application {
         }
         // A second installed provider (by a test, by a plugin) serves as well.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()
+            .context("Failed to start the program's runtime")?;
         let result = runtime.block_on(async {
             let session = Session {
                 plugins: self.plugins,

@@ -63,7 +63,41 @@ impl Failure {
     }
 }
 
+/// What the system or a database says when the machine has run out of something, and what to do.
+/// By their words, which the libraries between repeat but do not all keep as errors.
+const SHORTAGES: &[(&str, &str)] = &[
+    ("No space left on device", ROOM),
+    ("database or disk is full", ROOM),
+    ("Disk quota exceeded", ROOM),
+    ("Read-only file system", WRITABLE),
+    ("attempt to write a readonly database", WRITABLE),
+    ("Permission denied", "run this as the user to whom the home folder belongs, or use `--home`"),
+    ("Too many open files", HANDLES),
+    // All that SQLite says of it.
+    ("unable to open database file", HANDLES),
+    ("connection closed", DATABASE),
+    ("the database system is", DATABASE),
+    ("terminating connection", DATABASE),
+];
+const HANDLES: &str =
+    "if the home folder can be written to, allow more open files, as with `ulimit -n 4096`";
+const ROOM: &str = "make room (`pulp orphan cleanup` and `pulp PLUGIN repository reclaim` free some), \
+                    then run this again: what is stored already is not fetched again";
+const WRITABLE: &str =
+    "mount the home folder's file system so that it can be written to, or use `--home`";
+const DATABASE: &str =
+    "see that the database server is up again, then run this again: nothing is lost";
+
 impl Failure {
+    /// The advice that came with the error, or what the system's own words suggest.
+    pub(crate) fn advice(&self) -> Option<&str> {
+        let told = |words: &&(&str, &str)| {
+            self.error.chain().any(|cause| cause.to_string().contains(words.0))
+        };
+        let shortage = || SHORTAGES.iter().find(told).map(|(_, advice)| *advice);
+        self.hint.as_deref().or_else(shortage)
+    }
+
     /// Sets the exit code.
     #[must_use]
     pub(crate) fn exit(mut self, exit: Exit) -> Self {
@@ -150,5 +184,19 @@ impl From<CommandError> for Failure {
             },
             other => anyhow::Error::new(other).into(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shortage_brings_advice_and_an_error_of_its_own_keeps_its() {
+        let full = std::io::Error::from_raw_os_error(28);
+        let failure = Failure::from(anyhow::Error::new(full).context("Failed to write `x`"));
+        assert_eq!(failure.advice(), Some(ROOM));
+        assert_eq!(failure.hint("other").advice(), Some("other"));
+        assert_eq!(Failure::usage("nothing of the kind").advice(), None);
     }
 }
