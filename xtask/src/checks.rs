@@ -9,7 +9,7 @@ use anyhow::bail;
 use crate::{
     bench, integration, probe,
     report::{Phase, Report},
-    run, tidy,
+    run, soak, tidy,
 };
 
 /// Runs everything; the closing line is the caller's.
@@ -25,6 +25,7 @@ pub(crate) fn all(report: &Report) {
     });
     tests(report);
     integration::run(report, None, None, None);
+    soak::run(report, soak::SoakFlags::brief());
     report.timed(Phase::Test, || report.check("bench", bench::check));
     report.print_times();
 }

@@ -17,9 +17,11 @@ use crate::{
 
 mod container;
 mod deb;
+mod faults;
 mod file;
 
 pub(crate) use crate::pulp::Backend;
+pub(crate) use file::noise;
 
 /// Cases of one plugin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -27,16 +29,19 @@ pub(crate) enum Suite {
     File,
     Deb,
     Container,
+    /// Bad upstreams, and machines that run out of something
+    Faults,
 }
 
 impl Suite {
-    const ALL: [Self; 3] = [Self::File, Self::Deb, Self::Container];
+    const ALL: [Self; 4] = [Self::File, Self::Deb, Self::Container, Self::Faults];
 
     fn name(self) -> &'static str {
         match self {
             Self::File => "file",
             Self::Deb => "deb",
             Self::Container => "container",
+            Self::Faults => "faults",
         }
     }
 
@@ -45,6 +50,7 @@ impl Suite {
             Self::File => file::cases(),
             Self::Deb => deb::cases(),
             Self::Container => container::cases(),
+            Self::Faults => faults::cases(),
         }
     }
 }

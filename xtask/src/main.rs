@@ -19,9 +19,11 @@ mod client;
 mod demo;
 mod integration;
 mod probe;
+mod process;
 mod pulp;
 mod report;
 mod run;
+mod soak;
 mod tidy;
 mod upstream;
 
@@ -55,6 +57,8 @@ enum Command {
     },
     /// What the program costs, beside another revision or other programs
     Bench(bench::Options),
+    /// Kills, crowds and bad upstreams: what the world does to an installation
+    Soak(soak::SoakFlags),
     /// The rules of the house that no compiler checks
     Tidy,
     /// Mirrors a small upstream, serves it and prints how to fetch from it
@@ -78,6 +82,7 @@ fn main() -> ExitCode {
             integration::run(&report, suite, db, only.as_deref());
         }
         Command::Bench(options) => return measured(&options),
+        Command::Soak(flags) => soak::run(&report, flags),
         Command::Tidy => tidy::run(&report),
         Command::Demo { once } => report.check("demo", || demo::run(once)),
     }

@@ -43,6 +43,14 @@ pub(crate) fn program(name: &str) -> Result<PathBuf, String> {
         .ok_or_else(|| format!("the program `{name}` is not installed"))
 }
 
+/// Where the programs of a PostgreSQL server lie; those of the newest, as Debian installs them.
+pub(crate) fn postgres_programs() -> Result<PathBuf, &'static str> {
+    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let folders = versions.map(|version| version.path().join("bin"));
+    let newest = folders.filter(|folder| folder.join("pg_ctl").is_file()).max();
+    newest.ok_or("no PostgreSQL server is installed below `/usr/lib/postgresql`")
+}
+
 /// The URL of a database in which schemas may be created.
 pub(crate) fn postgres() -> Result<&'static str, &'static str> {
     static FOUND: OnceLock<Result<String, String>> = OnceLock::new();

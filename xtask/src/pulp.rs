@@ -162,14 +162,7 @@ impl Installation {
 
     /// The same with further arguments.
     pub(crate) fn serve_with(&self, more: &[&str]) -> Result<Serving> {
-        let arguments = ["serve", "--listen", "127.0.0.1:0", "--json"];
-        let mut running = self.start(&[&arguments[..], more].concat())?;
-        let line = running.line(START)?;
-        let ready: Value = serde_json::from_str(&line)
-            .with_context(|| format!("`pulp serve --json` printed no JSON: `{line}`"))?;
-        let address = ready["address"].as_str().and_then(|text| text.parse().ok());
-        let address = address.with_context(|| format!("No `address` with a port in `{line}`"))?;
-        Ok(Serving { running, address })
+        Serving::start(&mut self.command(&[Serving::WORDS, more].concat()))
     }
 
     /// Regular files below `folder` of the home, deepest last.
@@ -274,9 +267,18 @@ pub(crate) struct Serving {
 }
 
 impl Serving {
-    /// The process.
-    pub(crate) fn id(&self) -> u32 {
-        self.running.id()
+    /// The command that serves.
+    pub(crate) const WORDS: &[&str] = &["serve", "--listen", "127.0.0.1:0", "--json"];
+
+    /// Starts a command that serves, and waits until it says that it answers.
+    pub(crate) fn start(command: &mut Command) -> Result<Self> {
+        let mut running = Running::start(command)?;
+        let line = running.line(START)?;
+        let ready: Value = serde_json::from_str(&line)
+            .with_context(|| format!("`pulp serve --json` printed no JSON: `{line}`"))?;
+        let address = ready["address"].as_str().and_then(|text| text.parse().ok());
+        let address = address.with_context(|| format!("No `address` with a port in `{line}`"))?;
+        Ok(Self { running, address })
     }
 
     /// Fetches a file of a distribution.
@@ -298,6 +300,16 @@ impl Serving {
     /// Waits until it ends by itself, or is interrupted together with this program.
     pub(crate) fn wait(self) -> Result<()> {
         self.running.finish(Duration::MAX).map(drop)
+    }
+
+    /// The process id, as in `/proc`.
+    pub(crate) fn id(&self) -> u32 {
+        self.running.id()
+    }
+
+    /// Ends it at once, as `kill -9` does.
+    pub(crate) fn kill(self) -> Result<()> {
+        self.running.kill().map(drop)
     }
 
     /// Ends it by SIGTERM, which must not take longer than promised.

@@ -150,6 +150,11 @@ impl Running {
         }
     }
 
+    /// Whether the program has ended.
+    pub(crate) fn has_ended(&mut self) -> Result<bool> {
+        Ok(self.child.try_wait().context("Failed to look at a child")?.is_some())
+    }
+
     /// Asks the program to end.
     pub(crate) fn terminate(&self) -> Result<()> {
         let id = i32::try_from(self.child.id()).ok().and_then(rustix::process::Pid::from_raw);
@@ -158,12 +163,12 @@ impl Running {
             .context("Failed to send SIGTERM")
     }
 
-    /// Ends the program at once, as `kill -9` does.
-    pub(crate) fn kill(mut self) -> Result<()> {
+    /// Ends the program at once, as `kill -9` does; says how it ended, which may have been before.
+    pub(crate) fn kill(mut self) -> Result<ExitStatus> {
         self.child.kill().context("Failed to kill a child")?;
-        self.child.wait().context("Failed to wait for a child")?;
+        let status = self.child.wait().context("Failed to wait for a child")?;
         self.ended = true;
-        Ok(())
+        Ok(status)
     }
 
     /// Waits for the program's end; kills it after `limit`.

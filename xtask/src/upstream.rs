@@ -15,7 +15,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread,
-    time::{Duration, UNIX_EPOCH},
+    time::{Duration, Instant, UNIX_EPOCH},
 };
 
 use anyhow::{Context as _, Result, bail};
@@ -37,6 +37,8 @@ struct Shared {
     folder: Mutex<Option<PathBuf>>,
     faults: Mutex<HashMap<String, Vec<Fault>>>,
     log: Mutex<Vec<Seen>>,
+    /// Rings when the log has grown.
+    logged: Condvar,
     ended: AtomicBool,
 }
 
@@ -47,6 +49,13 @@ struct File {
     media_type: Option<&'static str>,
 }
 
+impl File {
+    fn new(bytes: Vec<u8>, media_type: Option<&'static str>) -> Arc<Self> {
+        let tag = format!("\"{}\"", &crate::pulp::sha256(&bytes)[..16]);
+        Arc::new(Self { bytes, tag, media_type })
+    }
+}
+
 /// A request that was answered.
 #[derive(Debug, Clone)]
 pub(crate) struct Seen {
@@ -54,6 +63,7 @@ pub(crate) struct Seen {
     pub(crate) path: String,
     pub(crate) range: Option<String>,
     pub(crate) status: u16,
+    pub(crate) at: Instant,
 }
 
 /// What goes wrong with an answer.
@@ -140,15 +150,19 @@ impl Upstream {
     }
 
     fn insert(&self, path: &str, media_type: Option<&'static str>, bytes: Vec<u8>) {
-        let tag = format!("\"{}\"", &crate::pulp::sha256(&bytes)[..16]);
-        let file = File { bytes, tag, media_type };
-        lock(&self.shared.files).insert(path.to_owned(), Arc::new(file));
+        lock(&self.shared.files).insert(path.to_owned(), File::new(bytes, media_type));
     }
 
     /// Serves the files below `folder`, too: more than memory should hold. What was added by
     /// itself goes before.
     pub(crate) fn mount(&self, folder: &Path) {
         *lock(&self.shared.folder) = Some(folder.to_owned());
+    }
+
+    /// Replaces all files.
+    pub(crate) fn replace(&self, files: impl IntoIterator<Item = (String, Vec<u8>)>) {
+        let files = files.into_iter().map(|(path, bytes)| (path, File::new(bytes, None)));
+        *lock(&self.shared.files) = files.collect();
     }
 
     /// The next `times` answers for `path` go wrong, after those planned before.
@@ -160,6 +174,13 @@ impl Upstream {
     /// Forgets planned faults.
     pub(crate) fn heal(&self) {
         lock(&self.shared.faults).clear();
+    }
+
+    /// Waits until `count` requests are in the log, at most `limit`; false if they are not.
+    pub(crate) fn wait_for_requests(&self, count: usize, limit: Duration) -> bool {
+        let missing = |log: &mut Vec<Seen>| log.len() < count;
+        let log = self.shared.logged.wait_timeout_while(lock(&self.shared.log), limit, missing);
+        log.expect("no thread panics while it holds the log").0.len() >= count
     }
 
     /// The requests since the last call.
@@ -229,7 +250,9 @@ impl Shared {
             path: request.path.clone(),
             range: request.range.clone(),
             status,
+            at: Instant::now(),
         });
+        self.logged.notify_all();
         let head = format!("HTTP/1.1 {status} x\r\nContent-Length: {}\r\n{header}\r\n", body.len());
         writer.write_all(head.as_bytes())?;
         if request.method == "HEAD" || status == 304 {
