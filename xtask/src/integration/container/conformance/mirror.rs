@@ -78,7 +78,8 @@ fn discovers(copy: &Registry, pushed: &[Set]) -> Result<()> {
         tags.extend(names.iter().filter_map(|name| name.as_str().map(ToOwned::to_owned)));
         let Some(link) = page.header("link") else { break };
         let next = link.split(['<', '>']).nth(1).context("No target in the link")?;
-        query = next[next.find('?').context("No query in the link")?..].to_owned();
+        let from = next.find('?').context("No query in the link")?;
+        next[from..].clone_into(&mut query);
     }
     ensure!(tags == expected, "Expected {expected:?}, got {tags:?}");
     let (_, _, subject) = pushed.iter().find(|(tag, ..)| tag == "image-sha256").context("None")?;
