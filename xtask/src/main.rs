@@ -23,6 +23,7 @@ mod process;
 mod pulp;
 mod report;
 mod run;
+mod server;
 mod soak;
 mod tidy;
 mod upstream;

@@ -1,33 +1,27 @@
 //! An upstream on the loopback: files from memory or a folder, a log of requests, faults on demand.
 //!
-//! HTTP/1.1 with keep-alive, `HEAD`, entity tags (`304`) and single ranges (`206`, `416`,
-//! `If-Range`). One thread per connection; the port is the system's choice. Nothing here knows what
-//! the files mean.
+//! How requests and answers travel is [`server`](crate::server)'s. Nothing here knows what the
+//! files mean.
 
 use std::{
     collections::{BTreeMap, HashMap},
     fs,
-    io::{BufRead, BufReader, Read as _, Write},
-    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
     path::{Component, Path, PathBuf},
-    sync::{
-        Arc, Condvar, Mutex, MutexGuard,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread,
+    sync::{Arc, Condvar, Mutex},
     time::{Duration, Instant, UNIX_EPOCH},
 };
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::Result;
 
-use crate::client;
-
-/// Longest wait at a gate, so that a failed test ends.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) use crate::server::Gate;
+use crate::{
+    client,
+    server::{Answer, Ending, Request, Server, Service, lock},
+};
 
 /// A running server; ends when dropped.
 pub(crate) struct Upstream {
-    address: SocketAddr,
+    server: Server,
     shared: Arc<Shared>,
 }
 
@@ -39,7 +33,6 @@ struct Shared {
     log: Mutex<Vec<Seen>>,
     /// Rings when the log has grown.
     logged: Condvar,
-    ended: AtomicBool,
 }
 
 /// Something to be served.
@@ -51,7 +44,7 @@ struct File {
 
 impl File {
     fn new(bytes: Vec<u8>, media_type: Option<&'static str>) -> Arc<Self> {
-        let tag = format!("\"{}\"", &crate::pulp::sha256(&bytes)[..16]);
+        let tag = crate::pulp::sha256(&bytes)[..16].to_owned();
         Arc::new(Self { bytes, tag, media_type })
     }
 }
@@ -79,64 +72,16 @@ pub(crate) enum Fault {
     Held(Arc<Gate>),
 }
 
-/// Holds answers back until it is opened.
-#[derive(Default)]
-pub(crate) struct Gate {
-    /// Whether it is open, and how many have arrived.
-    state: Mutex<(bool, usize)>,
-    changed: Condvar,
-}
-
-impl Gate {
-    /// Lets everything through, now and later.
-    pub(crate) fn open(&self) {
-        lock(&self.state).0 = true;
-        self.changed.notify_all();
-    }
-
-    /// Waits until `count` answers have arrived at the gate.
-    pub(crate) fn wait_for_arrivals(&self, count: usize) -> Result<()> {
-        let arrived = |state: &mut (bool, usize)| state.1 < count;
-        let state = self.changed.wait_timeout_while(lock(&self.state), PATIENCE, arrived);
-        let state = state.expect("no thread panics while it holds the gate");
-        if state.1.timed_out() {
-            bail!("Upstream was not asked within {PATIENCE:?}");
-        }
-        Ok(())
-    }
-
-    fn pass(&self) {
-        let mut state = lock(&self.state);
-        state.1 += 1;
-        self.changed.notify_all();
-        // After too long a wait it passes; the test has failed by then.
-        drop(self.changed.wait_timeout_while(state, PATIENCE, |state| !state.0));
-    }
-}
-
 impl Upstream {
     /// Starts a server without files.
     pub(crate) fn start() -> Result<Self> {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).context("Failed to listen")?;
-        let address = listener.local_addr().context("Failed to read the port")?;
         let shared = Arc::new(Shared::default());
-        let server = Arc::clone(&shared);
-        thread::spawn(move || {
-            for stream in listener.incoming().map_while(Result::ok) {
-                if server.ended.load(Ordering::Relaxed) {
-                    break;
-                }
-                let server = Arc::clone(&server);
-                // A connection's failure is the client's to notice.
-                thread::spawn(move || drop(server.serve(stream)));
-            }
-        });
-        Ok(Self { address, shared })
+        Ok(Self { server: Server::start(Arc::clone(&shared))?, shared })
     }
 
     /// The URL of `path`, encoded.
     pub(crate) fn url(&self, path: &str) -> String {
-        format!("http://{}/{}", self.address, client::encode(path))
+        format!("http://{}/{}", self.server.address(), client::encode(path))
     }
 
     /// Adds or replaces a file.
@@ -189,38 +134,31 @@ impl Upstream {
     }
 }
 
-impl Drop for Upstream {
-    fn drop(&mut self) {
-        self.shared.ended.store(true, Ordering::Relaxed);
-        // Wakes the listener.
-        drop(TcpStream::connect_timeout(&self.address, Duration::from_secs(1)));
+impl Service for Shared {
+    fn answer(&self, request: &Request) -> Answer {
+        let path = request.path.trim_start_matches('/');
+        let file = self.find(path);
+        let fault = match lock(&self.faults).get_mut(path) {
+            Some(planned) if !planned.is_empty() => Some(planned.remove(0)),
+            _ => None,
+        };
+        let answer = match (file, fault) {
+            (_, Some(Fault::Status(status))) => Answer::new(status, ""),
+            (None, _) => Answer::new(404, "not here"),
+            (Some(file), fault) => answer_file(request, &file, fault),
+        };
+        lock(&self.log).push(Seen {
+            path: path.to_owned(),
+            range: request.header("range").map(ToOwned::to_owned),
+            status: answer.status,
+            at: Instant::now(),
+        });
+        self.logged.notify_all();
+        answer
     }
-}
-
-/// A request's head, as far as it matters.
-struct Request {
-    method: String,
-    path: String,
-    range: Option<String>,
-    if_none_match: Option<String>,
-    if_range: Option<String>,
-    close: bool,
 }
 
 impl Shared {
-    fn serve(&self, stream: TcpStream) -> std::io::Result<()> {
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.set_nodelay(true)?;
-        let mut writer = stream.try_clone()?;
-        let mut reader = BufReader::new(stream);
-        while let Some(request) = read_request(&mut reader)? {
-            if self.ended.load(Ordering::Relaxed) || !self.answer(&request, &mut writer)? {
-                break;
-            }
-        }
-        writer.shutdown(Shutdown::Both)
-    }
-
     fn find(&self, path: &str) -> Option<Arc<File>> {
         if let Some(file) = lock(&self.files).get(path) {
             return Some(Arc::clone(file));
@@ -230,132 +168,32 @@ impl Shared {
         let bytes = fs::read(&path).ok()?;
         let changed = fs::metadata(&path).and_then(|found| found.modified()).ok()?;
         let age = changed.duration_since(UNIX_EPOCH).ok()?.as_nanos();
-        let tag = format!("\"{:x}-{age:x}\"", bytes.len());
+        let tag = format!("{:x}-{age:x}", bytes.len());
         Some(Arc::new(File { bytes, tag, media_type: None }))
     }
-
-    /// False: the connection ends here.
-    fn answer(&self, request: &Request, writer: &mut TcpStream) -> std::io::Result<bool> {
-        let file = self.find(&request.path);
-        let fault = match lock(&self.faults).get_mut(&request.path) {
-            Some(planned) if !planned.is_empty() => Some(planned.remove(0)),
-            _ => None,
-        };
-        let (status, header, body) = match (file, &fault) {
-            (_, Some(Fault::Status(status))) => (*status, String::new(), Vec::new()),
-            (None, _) => (404, String::new(), b"not here".to_vec()),
-            (Some(file), fault) => answer_file(request, &file, fault.as_ref()),
-        };
-        lock(&self.log).push(Seen {
-            path: request.path.clone(),
-            range: request.range.clone(),
-            status,
-            at: Instant::now(),
-        });
-        self.logged.notify_all();
-        let head = format!("HTTP/1.1 {status} x\r\nContent-Length: {}\r\n{header}\r\n", body.len());
-        writer.write_all(head.as_bytes())?;
-        if request.method == "HEAD" || status == 304 {
-            return Ok(!request.close);
-        }
-        match fault {
-            Some(Fault::CutAfter(length)) => {
-                writer.write_all(&body[..length.min(body.len())])?;
-                return Ok(false);
-            }
-            Some(Fault::Held(gate)) => {
-                let (first, rest) = body.split_at(body.len() / 2);
-                writer.write_all(first)?;
-                gate.pass();
-                writer.write_all(rest)?;
-            }
-            _ => writer.write_all(&body)?,
-        }
-        Ok(!request.close)
-    }
 }
 
-/// Status, further header lines and body for a file that is there.
-fn answer_file(request: &Request, file: &File, fault: Option<&Fault>) -> (u16, String, Vec<u8>) {
+fn answer_file(request: &Request, file: &File, fault: Option<Fault>) -> Answer {
     let File { bytes, tag, media_type } = file;
-    let mut bytes = bytes.clone();
-    if let (Some(Fault::FlippedEnd), Some(last)) = (fault, bytes.last_mut()) {
-        *last ^= 0xFF;
-    }
-    let mut header = format!("ETag: {tag}\r\nAccept-Ranges: bytes\r\n");
-    if let Some(media_type) = media_type {
-        header = header + "Content-Type: " + media_type + "\r\n";
-    }
-    if request.if_none_match.as_ref() == Some(tag) {
-        return (304, header, Vec::new());
-    }
-    let honoured = request.if_range.as_ref().is_none_or(|known| known == tag);
-    let range = request.range.as_deref().filter(|_| honoured);
-    match range.map(|range| resolve_range(range, bytes.len())) {
-        None => (200, header, bytes),
-        Some(None) => {
-            (416, format!("{header}Content-Range: bytes */{}\r\n", bytes.len()), Vec::new())
+    let answer = |bytes: &[u8]| {
+        let answer = Answer::file(request, bytes, tag);
+        match media_type {
+            Some(media_type) => answer.with("Content-Type", *media_type),
+            None => answer,
         }
-        Some(Some((first, last))) => {
-            let line = format!("Content-Range: bytes {first}-{last}/{}\r\n", bytes.len());
-            (206, header + &line, bytes[first..=last].to_vec())
-        }
-    }
-}
-
-/// First and last byte of `bytes=first-[last]` or `bytes=-length`. `None`: not satisfiable.
-fn resolve_range(range: &str, length: usize) -> Option<(usize, usize)> {
-    let (first, last) = range.strip_prefix("bytes=")?.split_once('-')?;
-    let end = length.checked_sub(1)?;
-    if first.is_empty() {
-        let suffix: usize = last.parse().ok().filter(|suffix| *suffix > 0)?;
-        return Some((length.saturating_sub(suffix), end));
-    }
-    let first = first.parse().ok().filter(|first| *first <= end)?;
-    let last = if last.is_empty() { end } else { last.parse().ok()? };
-    (first <= last).then_some((first, last.min(end)))
-}
-
-fn read_request(reader: &mut BufReader<TcpStream>) -> std::io::Result<Option<Request>> {
-    let mut head = Vec::new();
-    loop {
-        let before = head.len();
-        let read = reader.by_ref().take(64 * 1024).read_until(b'\n', &mut head)?;
-        if read == 0 {
-            return Ok(None);
-        }
-        if head[before..].trim_ascii().is_empty() {
-            break;
-        }
-    }
-    let head = String::from_utf8_lossy(&head);
-    let mut lines = head.lines();
-    let mut words = lines.next().unwrap_or_default().split(' ');
-    let (Some(method), Some(target)) = (words.next(), words.next()) else { return Ok(None) };
-    let path = target.split('?').next().unwrap_or_default();
-    let mut request = Request {
-        method: method.to_owned(),
-        path: client::decode(path.trim_start_matches('/')),
-        range: None,
-        if_none_match: None,
-        if_range: None,
-        close: false,
     };
-    for (name, value) in lines.filter_map(|line| line.split_once(':')) {
-        let value = value.trim().to_owned();
-        match name.to_ascii_lowercase().as_str() {
-            "range" => request.range = Some(value),
-            "if-none-match" => request.if_none_match = Some(value),
-            "if-range" => request.if_range = Some(value),
-            "connection" => request.close = value.eq_ignore_ascii_case("close"),
-            _ => {}
+    match fault {
+        Some(Fault::FlippedEnd) => {
+            let mut flipped = bytes.clone();
+            if let Some(last) = flipped.last_mut() {
+                *last ^= 0xFF;
+            }
+            answer(&flipped)
         }
+        Some(Fault::CutAfter(length)) => answer(bytes).ending(Ending::CutAfter(length)),
+        Some(Fault::Held(gate)) => answer(bytes).ending(Ending::Held(gate)),
+        Some(Fault::Status(_)) | None => answer(bytes),
     }
-    Ok(Some(request))
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().expect("no thread panics while it holds this")
 }
 
 #[cfg(test)]

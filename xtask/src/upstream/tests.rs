@@ -1,10 +1,12 @@
 //! What the upstream answers.
 
+use std::thread;
+
 use super::*;
 use crate::client::request;
 
 fn ask(upstream: &Upstream, headers: &[(&str, &str)]) -> client::Reply {
-    request(upstream.address, "GET", "/a%20b", headers).expect("an answer")
+    request(upstream.server.address(), "GET", "/a%20b", headers).expect("an answer")
 }
 
 fn with_file() -> Upstream {
@@ -51,7 +53,10 @@ fn faults_happen_as_often_as_planned() {
     assert_eq!((cut.complete, &cut.body[..]), (false, &b"0123"[..]));
     assert_ne!(ask(&upstream, &[]).body, b"0123456789");
     assert_eq!(ask(&upstream, &[]).body, b"0123456789");
-    assert_eq!(request(upstream.address, "GET", "/b", &[]).expect("an answer").status, 404);
+    assert_eq!(
+        request(upstream.server.address(), "GET", "/b", &[]).expect("an answer").status,
+        404
+    );
 }
 
 #[test]
@@ -59,7 +64,7 @@ fn a_gate_holds_an_answer_until_it_opens() {
     let upstream = with_file();
     let gate = Arc::new(Gate::default());
     upstream.plan("a b", 1, &Fault::Held(Arc::clone(&gate)));
-    let address = upstream.address;
+    let address = upstream.server.address();
     let reader = thread::spawn(move || client::get(address, "/a%20b"));
     gate.wait_for_arrivals(1).expect("it arrives");
     gate.open();
@@ -76,11 +81,11 @@ fn a_folder_is_served_beside_what_is_in_memory_and_nothing_outside_of_it() {
     let upstream = with_file();
     upstream.mount(&folder.path().join("in"));
     upstream.put_typed("b", "text/x", b"typed".to_vec());
-    let get = |path: &str| request(upstream.address, "GET", path, &[]).expect("an answer");
+    let get = |path: &str| request(upstream.server.address(), "GET", path, &[]).expect("an answer");
     let reply = get("/a");
     assert_eq!((reply.status, &reply.body[..]), (200, &b"from disk"[..]));
     let tag = reply.header("etag").expect("a tag").to_owned();
-    let again = request(upstream.address, "GET", "/a", &[("If-None-Match", &tag)]);
+    let again = request(upstream.server.address(), "GET", "/a", &[("If-None-Match", &tag)]);
     assert_eq!(again.expect("an answer").status, 304);
     assert_eq!(get("/b").header("content-type"), Some("text/x"));
     assert_eq!((get("/a%20b").status, get("/../secret").status, get("/c").status), (200, 404, 404));
