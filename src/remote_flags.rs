@@ -13,7 +13,10 @@ use std::{
 
 use anyhow::Context as _;
 use clap::Args;
-use pulp_models::{ProxyUrl, RemoteSettings, Secret, remote_settings::Header};
+use pulp_models::{
+    ProxyUrl, RemoteSettings, Secret,
+    remote_settings::{Header, OnBroken},
+};
 
 use crate::failure::{CommandResult, Failure};
 
@@ -83,6 +86,10 @@ pub(crate) struct RemoteFlags {
     /// Slowest acceptable average in bytes per second; 0 is any [default: 1024]
     #[arg(long, value_name = "N")]
     minimum_rate: Option<u64>,
+    /// What to do about a file that upstream lists and doesn't have, or gives corrupt: `fail` the
+    /// sync, `skip` what it belongs to, or `defer` it to the first client that asks [default: fail]
+    #[arg(long, value_name = "WHAT")]
+    on_broken: Option<OnBroken>,
     /// Folder from which `file://` URLs may be read; may repeat
     #[arg(long = "allow-file-path", value_name = "DIR")]
     allowed_file_paths: Vec<PathBuf>,
@@ -122,6 +129,7 @@ impl RemoteFlags {
         set(&mut settings.connect_timeout, self.connect_timeout);
         set(&mut settings.idle_timeout, self.idle_timeout);
         set(&mut settings.minimum_rate, self.minimum_rate);
+        set(&mut settings.on_broken, self.on_broken);
         if !self.allowed_file_paths.is_empty() {
             settings.allowed_file_paths = self.allowed_file_paths;
         }

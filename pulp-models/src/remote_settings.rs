@@ -7,6 +7,8 @@
 //! An absent option means "the default", whatever the default of the running version is; the accessor
 //! methods apply it. Zero is always a value, never another way to say "absent".
 
+mod on_broken;
+
 use std::{
     fmt,
     num::{NonZeroU32, NonZeroU64},
@@ -18,6 +20,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+pub use self::on_broken::{InvalidOnBroken, OnBroken};
 use crate::remote_url::{InvalidUrl, RemoteUrl};
 
 /// Everything about reaching a remote except its URL.
@@ -100,6 +103,11 @@ pub struct RemoteSettings {
     #[serde(skip_serializing_if = "Option::is_none", with = "seconds")]
     pub minimum_rate_window: Option<Duration>,
 
+    /// What a sync does about files that upstream lists but doesn't give as they should be.
+    /// Default: [`OnBroken::Fail`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on_broken: Option<OnBroken>,
+
     /// Folders from which `file://` URLs may be read, symbolic links resolved. Default: none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub allowed_file_paths: Vec<PathBuf>,
@@ -153,6 +161,11 @@ impl RemoteSettings {
     /// See [`minimum_rate_window`](Self::minimum_rate_window).
     pub fn minimum_rate_window(&self) -> Duration {
         self.minimum_rate_window.unwrap_or(Duration::from_secs(300))
+    }
+
+    /// See [`on_broken`](Self::on_broken).
+    pub fn on_broken(&self) -> OnBroken {
+        self.on_broken.unwrap_or_default()
     }
 
     /// See [`retry_after_limit`](Self::retry_after_limit).

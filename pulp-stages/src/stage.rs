@@ -102,6 +102,26 @@ impl StageError {
         self
     }
 
+    /// What happened and why, on one line.
+    pub fn chain(&self) -> String {
+        let mut text = self.to_string();
+        if let Cause::Error(error) = &self.0.cause {
+            for cause in std::iter::successors(error.source(), |&error| error.source()) {
+                text.push_str(": ");
+                text.push_str(&cause.to_string());
+            }
+        }
+        text
+    }
+
+    /// The first error of this type in the chain of causes.
+    pub fn find<E: Error + 'static>(&self) -> Option<&E> {
+        match &self.0.cause {
+            Cause::Error(error) => find(&**error),
+            Cause::Panic(_) | Cause::Cancelled => None,
+        }
+    }
+
     pub(crate) fn cancelled() -> Self {
         Self::new(Cause::Cancelled)
     }
@@ -178,6 +198,12 @@ impl fmt::Debug for StageError {
         };
         shown.finish()
     }
+}
+
+/// The first error of this type in a chain of causes, `error` included.
+pub(crate) fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
+    std::iter::successors(Some(error), |&error| error.source())
+        .find_map(|error| error.downcast_ref())
 }
 
 /// Adds to a failure what was at hand: `parse(&bytes).at_unit(&unit)?`.

@@ -124,6 +124,20 @@ impl DownloadError {
         }
     }
 
+    /// Whether this one file is to blame, and not the way to it: its server is there and says that
+    /// it doesn't give the file, or gives others bytes than it should.
+    pub fn is_of_the_file(&self) -> bool {
+        match self {
+            Self::Mismatch { .. } | Self::TooLarge { .. } => true,
+            Self::Status { status, .. } => {
+                matches!(status.as_u16(), 403 | 404 | 410 | 451)
+            }
+            Self::File { source, .. } => source.kind() == io::ErrorKind::NotFound,
+            Self::GaveUp { source, .. } => source.is_of_the_file(),
+            _ => false,
+        }
+    }
+
     /// Whether another URL of the same file is worth trying: not when we are the ones who failed.
     pub(super) fn is_upstreams(&self) -> bool {
         !matches!(self, Self::Store(_))
@@ -169,7 +183,8 @@ impl DownloadError {
             }
             Self::FileNotAllowed { .. } => "add its folder to `allowed_file_paths`",
             Self::Mismatch { .. } => {
-                "the upstream is inconsistent: often it is being updated, try again later"
+                "the upstream is inconsistent, often since it is being updated: try again later, or \
+                 let `on_broken` say how to go on"
             }
             Self::GaveUp { source, .. } => return source.hint(),
             _ => return None,
@@ -184,7 +199,10 @@ fn status_hint(status: StatusCode, redirected_from: Option<&RemoteUrl>) -> Optio
         }
         401 => "check `username` and `password`",
         403 => "the upstream forbids it: check credentials, certificates and headers",
-        404 | 410 => "check the URL; or the upstream removed the file since its index was written",
+        404 | 410 => {
+            "check the URL; or the upstream removed the file since its index was written, and \
+             `on_broken` says how to go on"
+        }
         429 => "lower `download_concurrency` or `rate_limit`",
         500..=599 => "the upstream has a problem: try again later",
         _ => return None,

@@ -2,20 +2,21 @@
 //!
 //! All downloads are driven inside this one task: a task per file would cost more than a small
 //! file does. Units leave in the order in which they are complete; units without downloads pass at
-//! once. How to download it does not know, that is [`Fetch`]'s; nor where the bytes are kept, that
-//! is the next stage's.
+//! once. A file that cannot be had fails the run, or what it belongs to is left out or goes on
+//! without it, as the remote says ([`OnBroken`]). How to download it does not know, that is
+//! [`Fetch`]'s; nor where the bytes are kept, that is the next stage's.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures::{StreamExt as _, future::try_join_all, stream::FuturesUnordered};
-use pulp_models::store::Verified;
+use pulp_models::{remote_settings::OnBroken, store::Verified};
 
 use crate::{
     budget::Budget,
     content::Content,
     declarative::{DeclarativeArtifact, DeclarativeContent},
-    download::{DownloadRequest, Downloader},
+    download::{DownloadError, DownloadRequest, Downloader},
     inbox::Inbox,
     outbox::Outbox,
     progress::Counter,
@@ -51,6 +52,8 @@ pub struct ArtifactDownloader {
     budget: Budget,
     counter: Option<Counter>,
     concurrency: usize,
+    on_broken: OnBroken,
+    report: Arc<dyn Fn(String) + Send + Sync>,
 }
 
 impl ArtifactDownloader {
@@ -61,7 +64,14 @@ impl ArtifactDownloader {
     /// Downloads through `fetch`.
     pub fn new(fetch: Arc<dyn Fetch>) -> Self {
         let budget = Budget::new(Budget::DEFAULT_BYTES);
-        Self { fetch, budget, counter: None, concurrency: Self::CONCURRENCY }
+        Self {
+            fetch,
+            budget,
+            counter: None,
+            concurrency: Self::CONCURRENCY,
+            on_broken: OnBroken::Fail,
+            report: Arc::new(|_| {}),
+        }
     }
 
     /// Bounds the bytes that are downloaded and not saved yet, as far as sizes are known before.
@@ -85,6 +95,20 @@ impl ArtifactDownloader {
         self
     }
 
+    /// What becomes of units whose files upstream doesn't give; `report` is told of each file that
+    /// the run goes on without. Handles of a unit that is left out end in
+    /// [`ResolutionError::Dropped`](crate::ResolutionError::Dropped). Fails the run by default.
+    #[must_use]
+    pub fn on_broken(
+        mut self,
+        on_broken: OnBroken,
+        report: impl Fn(String) + Send + Sync + 'static,
+    ) -> Self {
+        self.on_broken = on_broken;
+        self.report = Arc::new(report);
+        self
+    }
+
     /// Downloads what `unit` lacks and passes it on. It does both, so that a full outbox keeps this
     /// unit waiting and no other one's download.
     async fn pass<C: Content>(
@@ -99,19 +123,38 @@ impl ArtifactDownloader {
             let permit = self.budget.acquire(bytes).await;
             let wanted = unit.artifacts.iter_mut().filter(|artifact| artifact.needs_download());
             let downloaded = try_join_all(wanted.map(|artifact| self.download(artifact))).await;
-            downloaded.at_unit(&unit)?;
+            if !downloaded.at_unit(&unit)?.into_iter().all(|kept| kept) {
+                return Ok(());
+            }
             unit.charge(permit);
         }
         Ok(output.put(unit).await?)
     }
 
-    async fn download(&self, artifact: &mut DeclarativeArtifact) -> Result<(), StageError> {
-        let bytes = self.fetch.fetch(artifact).await?;
-        artifact.set_downloaded(bytes);
+    /// False if the unit is to be left out for want of this file.
+    async fn download(&self, artifact: &mut DeclarativeArtifact) -> Result<bool, StageError> {
+        match self.fetch.fetch(artifact).await {
+            Ok(bytes) => artifact.set_downloaded(bytes),
+            Err(error) if self.is_borne(&error) => {
+                let path = artifact.relative_path.clone();
+                let defers = self.on_broken == OnBroken::Defer;
+                artifact.deferred_download = defers;
+                let kept = defers && !artifact.needs_download();
+                let what = if kept { "is left to the first request" } else { "is left out" };
+                (self.report)(format!("`{path}` {what}: {}", error.chain()));
+                return Ok(kept);
+            }
+            Err(error) => return Err(error),
+        }
         if let Some(counter) = &self.counter {
             counter.add(1);
         }
-        Ok(())
+        Ok(true)
+    }
+
+    fn is_borne(&self, error: &StageError) -> bool {
+        let of_the_file = error.find::<DownloadError>().is_some_and(DownloadError::is_of_the_file);
+        of_the_file && self.on_broken != OnBroken::Fail
     }
 }
 

@@ -78,7 +78,7 @@ async fn run<P: Plugin>(
     let before = installation.version(&task.repository, None).await?;
     let draft = VersionDraft::begin(installation, task.repository.id).await?;
     let line = line::of_addition(installation, &task.progress, &draft).push_front(first_stage);
-    let (version, _) = line::run(plugin, line, &draft, &task, Ending::Complete(None)).await?;
+    let (version, _) = line::run(plugin, line, &draft, &task, Ending::Complete).await?;
     Ok(Added {
         repository: task.repository.name.clone(),
         version: version.map(|version| version.number.0),

@@ -123,6 +123,8 @@ pub struct Warnings {
 struct Kept {
     messages: Vec<String>,
     dropped: u64,
+    /// Whether something that upstream has is not in the version.
+    incomplete: bool,
 }
 
 impl Warnings {
@@ -154,6 +156,18 @@ impl Warnings {
         } else {
             kept.dropped += 1;
         }
+    }
+
+    /// Adds one about something that upstream lists and the version will lack. The next sync tries
+    /// again, even if upstream looks unchanged.
+    pub fn left_out(&self, message: impl Into<String>) {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).incomplete = true;
+        self.add(message);
+    }
+
+    /// Whether [`left_out`](Self::left_out) was called.
+    pub(super) fn is_incomplete(&self) -> bool {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).incomplete
     }
 
     /// All that was kept, and how many more there were.

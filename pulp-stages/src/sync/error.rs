@@ -7,7 +7,7 @@ use crate::{
     line::LineError,
     options::OptionsError,
     plugin::PluginFailure,
-    stage::PipelineError,
+    stage::{self, PipelineError},
     task::TaskError,
 };
 
@@ -128,14 +128,7 @@ impl From<PipelineError> for SyncError {
 
 /// The first error of this type behind a failed stage, if there is one.
 fn cause_of<E: std::error::Error + 'static>(error: &PipelineError) -> Option<&E> {
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        if let Some(error) = error.downcast_ref::<E>() {
-            return Some(error);
-        }
-        cause = error.source();
-    }
-    None
+    stage::find(error)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use pulp_models::version::VersionSummary;
 
-use super::{SyncContext, SyncError, VersionDraft, state::SyncState};
+use super::{SyncContext, SyncError, VersionDraft, Warnings, state::SyncState};
 use crate::{
     budget::Budget,
     content::Content,
@@ -27,8 +27,10 @@ pub(super) const IN_FLIGHT_BYTES: u64 = 1 << 30;
 
 /// What becomes of the version when the line has ended well.
 pub(super) enum Ending {
-    /// It becomes visible. A sync leaves a note of how upstream stood.
-    Complete(Option<SyncState>),
+    /// It becomes visible.
+    Complete,
+    /// It becomes visible, with a note of how upstream stood, unless something was left out.
+    Synchronized(SyncState, Warnings),
     /// It is compared with the one before and forgotten.
     Preview,
 }
@@ -48,7 +50,11 @@ pub(super) async fn run<P: Plugin>(
         return Err(SyncError::Cancelled);
     }
     let version = match ending {
-        Ending::Complete(state) => draft.complete(task, state).await?,
+        Ending::Complete => draft.complete(task, None).await?,
+        Ending::Synchronized(state, warnings) => {
+            let state = Some(state).filter(|_| !warnings.is_incomplete());
+            draft.complete(task, state).await?
+        }
         Ending::Preview => draft.preview(task).await?,
     };
     Ok((version, profile))
@@ -66,8 +72,11 @@ pub(super) fn of_sync<P: Plugin>(
         Some(alternates) => Arc::clone(alternates) as Arc<dyn Fetch>,
         None => Arc::new(context.downloads.clone()),
     };
-    let downloader =
-        ArtifactDownloader::new(fetch).budget(Budget::new(IN_FLIGHT_BYTES)).counter(downloads);
+    let warnings = context.warnings.clone();
+    let downloader = ArtifactDownloader::new(fetch)
+        .budget(Budget::new(IN_FLIGHT_BYTES))
+        .counter(downloads)
+        .on_broken(context.remote.settings.on_broken(), move |told| warnings.left_out(told));
     let mut line = of_addition(&context.installation, &context.progress, draft)
         .before("ArtifactSaver", Box::new(downloader));
     if alternates.is_some() {

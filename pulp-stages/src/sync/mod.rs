@@ -96,7 +96,11 @@ async fn run<P: Plugin>(
         let line = line::of_sync(&context, &draft, alternates.as_ref());
         let line = plugin.pipeline(line, &context);
         let line = line.push_front(first.stage);
-        let ending = if request.dry_run { Ending::Preview } else { Ending::Complete(Some(state)) };
+        let ending = if request.dry_run {
+            Ending::Preview
+        } else {
+            Ending::Synchronized(state, context.warnings.clone())
+        };
         let (version, profile) = line::run(plugin, line, &draft, &task, ending).await?;
         (version, Some(profile))
     };

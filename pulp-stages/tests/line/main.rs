@@ -3,6 +3,7 @@
 mod kit;
 
 mod batches;
+mod broken;
 mod budget;
 mod downloader;
 mod failures;
