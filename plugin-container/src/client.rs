@@ -5,6 +5,8 @@
 //! authorisation) is the [`Transport`]'s; blobs are not fetched here but declared with
 //! [`Registry::blob_url`] for the line to fetch.
 
+pub mod signatures;
+
 use std::{collections::HashSet, sync::Arc};
 
 use async_trait::async_trait;
@@ -117,6 +119,17 @@ fn told(message: &str) -> String {
 }
 
 impl RegistryClientError {
+    /// What was asked for.
+    pub const fn url(&self) -> &RemoteUrl {
+        match self {
+            Self::Transport { url, .. }
+            | Self::NotFound { url }
+            | Self::Status { url, .. }
+            | Self::List { url, .. }
+            | Self::Manifest { url, .. } => url,
+        }
+    }
+
     /// Whether the registry says that it doesn't have what was asked for.
     pub const fn is_not_found(&self) -> bool {
         matches!(self, Self::NotFound { .. })

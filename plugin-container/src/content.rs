@@ -110,6 +110,30 @@ pub struct SignatureContent {
     pub raw: Bytes,
 }
 
+impl SignatureContent {
+    /// A signature of `manifest`; `None` if the bytes are no OpenPGP message, neither binary nor
+    /// armoured, as when a web server answers everything with a page.
+    pub fn of(manifest: &Digest, raw: Bytes) -> Option<Self> {
+        let is_binary = raw.first().is_some_and(|first| first & 0x80 != 0);
+        if !is_binary && !raw.starts_with(b"-----BEGIN PGP ") {
+            return None;
+        }
+        let signature = Digest::sha256(&raw);
+        let name = format!("{manifest}@{}", &signature.hex()[..32]);
+        Some(Self { name, signature, signed_manifest: *manifest, raw })
+    }
+
+    /// The same under the name that a registry gives it, if that is a name for it.
+    #[must_use]
+    pub fn named(mut self, name: String) -> Self {
+        let unique = name.strip_prefix(&format!("{}@", self.signed_manifest)).unwrap_or_default();
+        if unique.len() == 32 && unique.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            self.name = name;
+        }
+        self
+    }
+}
+
 impl ManifestContent {
     /// What is kept of `manifest`, whose configuration says `facts`.
     pub fn new(manifest: &Manifest, facts: ConfigFacts) -> Self {

@@ -5,11 +5,14 @@
 //! 2. *Manifests to blobs.* Configurations and layers are put, each digest once per sync, with a
 //!    content future for every configuration that a new manifest is described by.
 //! 3. *Blobs to manifests.* When a chunk's configurations are saved, its manifests are put with
-//!    what the configurations say, and its tags.
+//!    what the configurations say, and its tags (`finish`). Where the remote says to go on without
+//!    blobs that upstream doesn't give, all of the chunk's are awaited.
 //!
 //! Reading the next chunk and waiting for the configurations of the last one overlap, so neither
 //! upstream nor the line stands still; what is in memory is a few chunks, whatever the number of
 //! tags. Units refer to each other by digest, so no future is awaited for an id.
+
+mod finish;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -17,62 +20,63 @@ use std::{
 };
 
 use async_trait::async_trait;
-use futures::{StreamExt as _, TryStreamExt as _, future::join_all};
+use futures::{StreamExt as _, TryStreamExt as _};
 use pulp_models::{ArtifactStore, Key, RemoteId};
 use pulp_stages::{
-    DeclarativeArtifact, DeclarativeContent, Inbox, Outbox, Resolution, ResolutionError, Resolved,
-    Stage, StageError, progress::Counter,
+    Blame as _, DeclarativeArtifact, DeclarativeContent, Inbox, Outbox, Resolution, Stage,
+    StageError, progress::Counter,
 };
 use tokio::sync::mpsc;
 
+use self::finish::{Chunk, Finisher, Pending};
 use crate::{
-    client::Registry,
-    content::{BlobContent, ContainerContent, ManifestContent, TagContent},
+    client::{Registry, RegistryClientError},
+    content::{BlobContent, ContainerContent, TagContent},
     digest::Digest,
-    manifest::{ConfigFacts, Descriptor, Manifest},
+    manifest::{Descriptor, Manifest},
     media_type,
     options::ContainerRemoteOptions,
-    reference::Tag,
-    survey::{LeftOut, Survey, subject_of_companion},
-    tree::{Read, Trees},
+    reference::{Reference, Tag},
+    signing::Signing,
+    survey::{LeftOut, Survey, Surveying, subject_of_companion},
+    tree::{Flaw, Read, Reading, TreeError, Trees},
 };
 
 /// Tags whose trees are read at once.
 const CHUNK: usize = 100;
 /// Chunks that may wait for their configurations while further ones are read.
 const WAITING: usize = 2;
-/// Largest configuration that is looked into, in bytes.
-const MAX_CONFIG: u64 = 8 * 1024 * 1024;
 
 type Unit = DeclarativeContent<ContainerContent>;
+/// Is told what is left out.
+type LeaveOut = Arc<dyn Fn(LeftOut) + Send + Sync>;
 
 /// Reads the repository that a survey describes; see the module.
 pub(crate) struct ReadRegistry {
     pub(crate) survey: Survey,
     pub(crate) registry: Registry,
     pub(crate) trees: Trees,
+    pub(crate) signing: Signing,
     pub(crate) options: Arc<ContainerRemoteOptions>,
     pub(crate) concurrency: usize,
     pub(crate) store: ArtifactStore,
     pub(crate) remote: RemoteId,
     /// Whether layers are left to the first request.
     pub(crate) deferred: bool,
-    pub(crate) left_out: Arc<dyn Fn(LeftOut) + Send + Sync>,
+    /// Whether to go on without what upstream doesn't have, or has broken.
+    pub(crate) tolerant: bool,
+    pub(crate) left_out: LeaveOut,
     /// Tags whose manifests were read.
     pub(crate) processed: Counter,
 }
 
-/// What a chunk of tags leaves to be put when its configurations are there.
+/// The blobs of a chunk, to be put.
 #[derive(Default)]
-struct Chunk {
-    manifests: Vec<Pending>,
-    tags: Vec<TagContent>,
-}
-
-/// A manifest whose configuration is on its way, or that needs none.
-struct Pending {
-    read: Read,
-    config: Option<Resolution<ContainerContent>>,
+struct Blobs {
+    configs: Vec<Unit>,
+    layers: Vec<Unit>,
+    /// What becomes of those that the line may give up.
+    awaited: Vec<(Digest, Resolution<ContainerContent>)>,
 }
 
 /// A root of a tree: a digest, and the tag that names it, if one does.
@@ -90,24 +94,45 @@ impl Stage<ContainerContent> for ReadRegistry {
         output: Outbox<ContainerContent>,
     ) -> Result<(), StageError> {
         let (chunks, waiting) = mpsc::channel(WAITING);
-        let finisher = Finisher { store: self.store, output: output.clone() };
+        let finisher = Finisher {
+            store: self.store,
+            output: output.clone(),
+            left_out: Arc::clone(&self.left_out),
+            lost: HashSet::new(),
+            broken: HashMap::new(),
+        };
         let mut reader = Reader {
             output,
             chunks,
             trees: self.trees,
+            signing: self.signing,
             registry: self.registry,
             options: self.options,
             concurrency: self.concurrency,
             remote: self.remote,
             deferred: self.deferred,
+            tolerant: self.tolerant,
             left_out: self.left_out,
             processed: self.processed,
             seen: HashMap::new(),
         };
         let survey = self.survey;
-        let read = async move { reader.read_all(survey).await };
+        let read = async move { reader.read_all(survey).await.map_err(blamed) };
         tokio::try_join!(read, finisher.finish_all(waiting))?;
         Ok(())
+    }
+}
+
+/// Names the URL that a registry's useless answer came from: then it is upstream that is to blame.
+fn blamed(error: StageError) -> StageError {
+    let answer = match error.find::<TreeError>() {
+        Some(TreeError::Registry(answer)) => Some(answer),
+        Some(TreeError::Database(_)) => None,
+        None => error.find::<RegistryClientError>(),
+    };
+    match answer.map(|answer| answer.url().clone()) {
+        Some(url) => error.url(&url),
+        None => error,
     }
 }
 
@@ -116,12 +141,14 @@ struct Reader {
     output: Outbox<ContainerContent>,
     chunks: mpsc::Sender<Chunk>,
     trees: Trees,
+    signing: Signing,
     registry: Registry,
     options: Arc<ContainerRemoteOptions>,
     concurrency: usize,
     remote: RemoteId,
     deferred: bool,
-    left_out: Arc<dyn Fn(LeftOut) + Send + Sync>,
+    tolerant: bool,
+    left_out: LeaveOut,
     processed: Counter,
     /// Blobs that were put, and whether their download was deferred.
     seen: HashMap<Key, bool>,
@@ -130,6 +157,7 @@ struct Reader {
 impl Reader {
     async fn read_all(&mut self, survey: Survey) -> Result<(), StageError> {
         let Survey { tags, digests, companions } = survey;
+        let required = self.options.signed_only;
         let mut tags = tags.into_iter();
         loop {
             let roots: Vec<Root> =
@@ -137,10 +165,11 @@ impl Reader {
             if roots.is_empty() {
                 break;
             }
-            self.read_chunk(roots).await?;
+            self.read_chunk(roots, required).await?;
         }
         for chunk in digests.chunks(CHUNK) {
-            self.read_chunk(chunk.iter().map(|digest| (None, *digest)).collect()).await?;
+            let roots = chunk.iter().map(|digest| (None, *digest)).collect();
+            self.read_chunk(roots, required).await?;
         }
         self.read_companions(companions).await
     }
@@ -157,74 +186,101 @@ impl Reader {
             }
             left = others;
             for chunk in belong.chunks(CHUNK) {
-                let (options, concurrency) = (&*self.options, self.concurrency);
-                let found = Survey::resolve(
-                    &self.registry,
-                    chunk.to_vec(),
-                    options,
-                    concurrency,
-                    &*self.left_out,
-                );
-                let roots = found.await?.into_iter().map(|(tag, digest)| (Some(tag), digest));
-                let roots = roots.collect();
-                self.read_chunk(roots).await?;
+                let surveying = Surveying {
+                    registry: &self.registry,
+                    options: &self.options,
+                    concurrency: self.concurrency,
+                    tolerant: self.tolerant,
+                    left_out: &*self.left_out,
+                };
+                let found = surveying.resolve(chunk.to_vec()).await?;
+                let roots = found.into_iter().map(|(tag, digest)| (Some(tag), digest)).collect();
+                self.read_chunk(roots, false).await?;
             }
         }
     }
 
     /// Reads the trees below `roots`, and, if asked for, whatever refers to them, and so on.
-    async fn read_chunk(&mut self, mut roots: Vec<Root>) -> Result<(), StageError> {
+    /// Signatures are `required` of images, and never of what refers to them.
+    async fn read_chunk(
+        &mut self,
+        mut roots: Vec<Root>,
+        mut required: bool,
+    ) -> Result<(), StageError> {
         while !roots.is_empty() {
-            let read = self.read_roots(roots).await?;
+            let read = self.read_roots(roots, required).await?;
+            required = false;
             roots = if self.options.referrers { self.referrers(read).await? } else { Vec::new() };
         }
         Ok(())
     }
 
     /// The digests of the manifests that were new.
-    async fn read_roots(&mut self, roots: Vec<Root>) -> Result<Vec<Digest>, StageError> {
+    async fn read_roots(
+        &mut self,
+        roots: Vec<Root>,
+        required: bool,
+    ) -> Result<Vec<Digest>, StageError> {
         let digests: Vec<_> = roots.iter().map(|(_, digest)| *digest).collect();
         let mut reading = self.trees.read(&digests).await?;
+        let read: Vec<_> = reading.manifests().map(|manifest| manifest.digest).collect();
+        let mut signatures = self.signing.of(read).await?;
+        if required {
+            let images = reading.manifests().filter(|manifest| !manifest.is_index());
+            let images: Vec<_> = images.map(|manifest| manifest.digest).collect();
+            for digest in self.signing.unsigned(images, &signatures).await? {
+                self.trees.refuse(digest, Flaw::Unsigned);
+            }
+        }
         let mut chunk = Chunk::default();
-        let (mut configs, mut layers) = (Vec::new(), Vec::new());
+        let mut blobs = Blobs::default();
         let mut new = Vec::new();
         self.processed.add(roots.iter().filter(|(tag, _)| tag.is_some()).count() as u64);
         for (tag, digest) in roots {
-            let reads = match self.trees.take(&digest, &mut reading) {
-                Ok(reads) => reads,
-                Err(reason) => {
-                    self.broken(tag, &digest, &reason)?;
-                    continue;
-                }
-            };
+            let Some(reads) = self.tree(tag.as_ref(), &digest, &mut reading)? else { continue };
             for read in reads {
-                new.push(read.manifest.digest);
-                let config = self.declare(&read, &mut configs, &mut layers)?;
-                chunk.manifests.push(Pending { read, config });
+                let digest = read.manifest.digest;
+                let config = self.declare(&read, &mut blobs)?;
+                let signatures = signatures.remove(&digest).unwrap_or_default();
+                chunk.manifests.push(Pending { read, config, signatures });
+                new.push(digest);
             }
             chunk.tags.extend(tag.map(|name| TagContent { name, tagged_manifest: digest }));
         }
+        chunk.blobs = blobs.awaited;
         // Configurations first: they are small, and the manifests wait for them.
-        configs.append(&mut layers);
-        self.output.put_all(configs).await?;
+        blobs.configs.append(&mut blobs.layers);
+        self.output.put_all(blobs.configs).await?;
         // The receiver only goes away with an error of its own, which is the one to report.
         let _ = self.chunks.send(chunk).await;
         Ok(new)
     }
 
-    fn broken(&self, tag: Option<Tag>, digest: &Digest, reason: &str) -> Result<(), StageError> {
-        match tag {
-            Some(tag) if self.options.skip_broken_tags => {
-                (self.left_out)(LeftOut::Broken(tag, reason.into()));
-                Ok(())
+    /// The new manifests of the tree below `digest`, or nothing if it is left out.
+    fn tree(
+        &mut self,
+        tag: Option<&Tag>,
+        digest: &Digest,
+        reading: &mut Reading,
+    ) -> Result<Option<Vec<Read>>, StageError> {
+        let reason = match self.trees.take(digest, reading) {
+            Ok(reads) => return Ok(Some(reads)),
+            Err(Flaw::Unsigned) => {
+                let reference = tag.cloned().map_or(Reference::Digest(*digest), Reference::Tag);
+                (self.left_out)(LeftOut::Unsigned(reference));
+                return Ok(None);
             }
-            Some(tag) => Err(StageError::message(format!(
-                "Tag `{tag}` cannot be mirrored: manifest `{digest}`: {reason}"
-            ))),
-            None => Err(StageError::message(format!(
-                "Manifest `{digest}` cannot be mirrored: {reason}"
-            ))),
+            Err(Flaw::Broken(reason)) => reason,
+        };
+        if self.tolerant {
+            let name = tag.cloned().map_or(Reference::Digest(*digest), Reference::Tag);
+            (self.left_out)(LeftOut::Broken(name, reason.to_string()));
+            return Ok(None);
         }
+        let named = tag.map(|tag| format!("Tag `{tag}` cannot be mirrored: manifest"));
+        let named = named.unwrap_or_else(|| "Cannot mirror manifest".into());
+        Err(StageError::message(format!("{named} `{digest}`: {reason}")))
+            .at_url(&self.registry.manifest_url(&Reference::Digest(*digest)))
     }
 
     /// Makes units of the blobs of a manifest that have none yet. Gives a future for the
@@ -232,8 +288,7 @@ impl Reader {
     fn declare(
         &mut self,
         read: &Read,
-        configs: &mut Vec<Unit>,
-        layers: &mut Vec<Unit>,
+        blobs: &mut Blobs,
     ) -> Result<Option<Resolution<ContainerContent>>, StageError> {
         let manifest = &read.manifest;
         let config = manifest.config.as_ref().map(|config| config.digest);
@@ -257,7 +312,10 @@ impl Reader {
             if awaited {
                 future = Some(unit.resolution());
             }
-            if is_config { configs.push(unit) } else { layers.push(unit) }
+            if self.tolerant && !deferred {
+                blobs.awaited.push((blob.digest, unit.resolution()));
+            }
+            if is_config { blobs.configs.push(unit) } else { blobs.layers.push(unit) }
         }
         Ok(future)
     }
@@ -303,70 +361,6 @@ fn describes(manifest: &Manifest) -> bool {
         media_type::IMAGE_CONFIGS.contains(&&*config.media_type)
             || config.media_type == "application/octet-stream"
     })
-}
-
-/// Level three.
-struct Finisher {
-    store: ArtifactStore,
-    output: Outbox<ContainerContent>,
-}
-
-impl Finisher {
-    async fn finish_all(self, mut waiting: mpsc::Receiver<Chunk>) -> Result<(), StageError> {
-        while let Some(chunk) = waiting.recv().await {
-            self.finish(chunk).await?;
-        }
-        Ok(())
-    }
-
-    async fn finish(&self, chunk: Chunk) -> Result<(), StageError> {
-        let (reads, configs): (Vec<_>, Vec<_>) =
-            chunk.manifests.into_iter().map(|pending| (pending.read, pending.config)).unzip();
-        // All at once, so that the line sees them awaited together and keeps its batches full.
-        let configs: Vec<_> = join_all(configs.into_iter().map(resolved)).await;
-        let configs = configs.into_iter().collect::<Result<Vec<_>, _>>()?;
-        let store = self.store.clone();
-        let facts = self.output.scope().spawn_blocking(move || {
-            configs.iter().map(|config| facts(config.as_deref(), &store)).collect::<Vec<_>>()
-        });
-        let units = units(reads, facts.await?, chunk.tags);
-        self.output.put_all(units).await?;
-        Ok(())
-    }
-}
-
-/// The units of a chunk's manifests, which `facts` describe, and of its tags.
-fn units(reads: Vec<Read>, facts: Vec<ConfigFacts>, tags: Vec<TagContent>) -> Vec<Unit> {
-    let manifests = reads.into_iter().zip(facts).map(|(read, facts)| {
-        let content = match read.known {
-            Some(known) => known,
-            None => Box::new(ManifestContent::new(&read.manifest, facts)),
-        };
-        ContainerContent::Manifest(content)
-    });
-    manifests
-        .chain(tags.into_iter().map(ContainerContent::Tag))
-        .map(|content| DeclarativeContent::new(content, Vec::new()))
-        .collect()
-}
-
-async fn resolved(
-    config: Option<Resolution<ContainerContent>>,
-) -> Result<Option<Arc<Resolved<ContainerContent>>>, ResolutionError> {
-    match config {
-        Some(config) => config.await.map(Some),
-        None => Ok(None),
-    }
-}
-
-/// What a saved configuration says. One that is too large to be a configuration says nothing.
-fn facts(config: Option<&Resolved<ContainerContent>>, store: &ArtifactStore) -> ConfigFacts {
-    let artifact = config.and_then(|config| config.artifacts.first());
-    artifact
-        .and_then(|artifact| artifact.sha256)
-        .and_then(|sha256| store.read_blocking(&sha256, MAX_CONFIG).ok())
-        .map(|bytes| ConfigFacts::read(&bytes))
-        .unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -25,6 +25,7 @@ mod export;
 mod first_stage;
 pub mod survey;
 mod tree;
+mod signing;
 
 pub mod access;
 pub mod pull_through;

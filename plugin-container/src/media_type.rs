@@ -128,6 +128,13 @@ pub const SBOMS: [&str; 7] = [
     "application/vnd.syft+json",
 ];
 
+/// Whether an artifact of this type is a signature: cosign's, in a bundle or not, or notation's.
+pub fn is_signature(artifact: &str) -> bool {
+    artifact.starts_with(SIGSTORE_BUNDLE)
+        || artifact == "application/vnd.dev.cosign.artifact.sig.v1+json"
+        || artifact == "application/vnd.cncf.notary.signature"
+}
+
 /// Whether a layer of this type is not meant to be redistributed: registries need not hold it, and
 /// clients fetch it from the `urls` of its descriptor.
 pub fn is_foreign(layer: &str) -> bool {

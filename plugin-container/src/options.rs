@@ -4,6 +4,7 @@
 use clap::{ArgAction, Args};
 use pulp_models::RemoteUrl;
 use serde::{Deserialize, Serialize};
+use url::Url;
 
 use crate::{
     digest::Digest,
@@ -16,6 +17,7 @@ use crate::{
 /// Options of a remote: which repository of the registry, and what of it.
 #[derive(Debug, Clone, Default, PartialEq, Args, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag on the command line")]
 pub struct ContainerRemoteOptions {
     /// Repository in the upstream registry, such as `library/debian` [required]
     #[arg(long, value_name = "NAME")]
@@ -53,11 +55,20 @@ pub struct ContainerRemoteOptions {
     #[arg(long)]
     #[serde(skip_serializing_if = "is_false")]
     pub referrers: bool,
-    /// Leave out, with a warning, tags whose manifests are missing or broken; without this, the
-    /// sync fails
+    /// Also signatures that the registry keeps beside manifests (`X-Registry-Supports-Signatures`)
     #[arg(long)]
     #[serde(skip_serializing_if = "is_false")]
-    pub skip_broken_tags: bool,
+    pub signatures: bool,
+    /// Also signatures from this web server, as `containers-registries.d` names it: its files are
+    /// `URL/NAME@sha256=HEX/signature-1` and so on
+    #[arg(long, value_name = "URL", value_parser = parse_sigstore)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sigstore: Option<Url>,
+    /// Only images that are signed: there, or, without such a place, by cosign or notation. No
+    /// signature is verified, as that takes keys
+    #[arg(long)]
+    #[serde(skip_serializing_if = "is_false")]
+    pub signed_only: bool,
     /// Largest manifest in bytes [default: 4194304]
     #[arg(long, value_name = "BYTES")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -127,14 +138,27 @@ impl ContainerRemoteOptions {
         PlatformFilter(&self.platforms)
     }
 
+    /// Whether more is asked for with each manifest, which may change while no tag does.
+    pub fn follows_manifests(&self) -> bool {
+        self.referrers || self.signatures || self.sigstore.is_some() || self.signed_only
+    }
+
     /// See the field.
     pub fn max_manifest_size(&self) -> usize {
         self.max_manifest_size.unwrap_or(manifest::DEFAULT_MAX_SIZE)
     }
 }
 
+fn parse_sigstore(text: &str) -> Result<Url, String> {
+    let url: Url = text.parse().map_err(|error: url::ParseError| error.to_string())?;
+    match url.scheme() {
+        "http" | "https" => Ok(url),
+        other => Err(format!("scheme `{other}` is neither `http` nor `https`")),
+    }
+}
+
 /// What one URL of a registry is, without what follows `/v2`: people give either.
-pub(crate) fn registry_base(url: &RemoteUrl) -> url::Url {
+pub(crate) fn registry_base(url: &RemoteUrl) -> Url {
     let mut base = url.expose().clone();
     let path = base.path().trim_end_matches('/');
     let path = path.strip_suffix("/v2").unwrap_or(path).to_owned();
@@ -183,12 +207,13 @@ mod tests {
             "--include-tags=v*",
             "--include-tags=semver:>=1",
             "--platform=linux/arm/v7",
-            "--skip-broken-tags",
+            "--signed-only",
+            "--sigstore=https://host/sigs",
         ]);
         let options = <ContainerRemoteOptions as clap::FromArgMatches>::from_arg_matches(&matches)
             .expect("valid");
         let json = serde_json::to_string(&options).expect("serialises");
-        insta::assert_snapshot!(json, @r#"{"upstream_name":"lab/many","include_tags":["v*","semver:>=1"],"platforms":["linux/arm/v7"],"skip_broken_tags":true}"#);
+        insta::assert_snapshot!(json, @r#"{"upstream_name":"lab/many","include_tags":["v*","semver:>=1"],"platforms":["linux/arm/v7"],"sigstore":"https://host/sigs","signed_only":true}"#);
         let back: ContainerRemoteOptions = serde_json::from_str(&json).expect("round trip");
         assert_eq!(back, options);
         assert_eq!(

@@ -3,7 +3,7 @@
 use std::{collections::HashSet, sync::Arc};
 
 use async_trait::async_trait;
-use pulp_models::{ArtifactStore, remote::Remote};
+use pulp_models::{ArtifactStore, remote::Remote, remote_settings::OnBroken};
 use pulp_stages::{
     download::{Downloader, SettingsError},
     options::{self, NoOptions},
@@ -22,7 +22,8 @@ use crate::{
     layout::LayoutTransport,
     options::{ContainerRemoteOptions, ContainerRepositoryOptions, registry_base},
     pull_through, routes,
-    survey::{LeftOut, Survey},
+    signing::Signing,
+    survey::{LeftOut, Surveying},
     transport::{HttpTransport, authenticator},
     tree::Trees,
 };
@@ -47,35 +48,44 @@ impl Plugin for Container {
         let options = Arc::new(context.options.clone());
         let (registry, untagged) = registry(context).await?;
         let concurrency = context.remote.settings.download_concurrency() as usize;
-        let warnings = context.warnings.clone();
-        let left_out: Arc<dyn Fn(LeftOut) + Send + Sync> =
-            Arc::new(move |left: LeftOut| warnings.add(left.to_string()));
+        let tolerant = context.remote.settings.on_broken() != OnBroken::Fail;
+        let left_out = leave_out(context);
         let upstream = |error| SyncError::upstream(&context.remote.url, error);
-        let mut survey =
-            Survey::run(&registry, &options, concurrency, &*left_out).await.map_err(upstream)?;
+        let surveying = Surveying {
+            registry: &registry,
+            options: &options,
+            concurrency,
+            tolerant,
+            left_out: &*left_out,
+        };
+        let mut survey = surveying.survey().await.map_err(upstream)?;
         survey.digests.extend(untagged);
-        // What refers to a manifest may change while no tag does.
-        let fingerprint = if options.referrers {
+        // What refers to a manifest, or signs it, may change while no tag does.
+        let fingerprint = if options.follows_manifests() {
             None
         } else {
             let wanted = survey.tags.iter().map(|(_, digest)| digest).chain(&survey.digests);
             let wanted: HashSet<_> = wanted.copied().collect();
             let companions = survey.companions_of(&wanted).cloned().collect();
-            let resolve = Survey::resolve(&registry, companions, &options, concurrency, &*left_out);
-            Some(survey.fingerprint(&resolve.await.map_err(upstream)?))
+            Some(survey.fingerprint(&surveying.resolve(companions).await.map_err(upstream)?))
         };
+        let told = Arc::clone(&left_out);
+        let signing = Signing::new(&registry, &options, &survey, concurrency, told).await;
+        let signing = signing.map_err(upstream)?;
         let db = context.installation.db.clone();
         let processed = context.progress.counter("sync.processing.tag", "Processing Tags");
         processed.set_total(survey.tags.len() as u64);
         let stage = Box::new(ReadRegistry {
             trees: Trees::new(registry.clone(), db, Arc::clone(&options), concurrency),
             survey,
+            signing,
             registry,
             options,
             concurrency,
             store: context.installation.store.clone(),
             remote: context.remote.id,
             deferred: context.policy.is_deferred(),
+            tolerant,
             left_out,
             processed,
         });
@@ -121,6 +131,16 @@ impl Plugin for Container {
             other => Err(PluginFailure::new(format!("Unknown command `{other}`")).into()),
         }
     }
+}
+
+/// Tells a person what is left out. What is broken makes the next sync look again, even if nothing
+/// else has changed.
+fn leave_out(context: &SyncContext<Container>) -> Arc<dyn Fn(LeftOut) + Send + Sync> {
+    let warnings = context.warnings.clone();
+    Arc::new(move |left: LeftOut| match left {
+        LeftOut::Broken(..) => warnings.left_out(left.to_string()),
+        other => warnings.add(other.to_string()),
+    })
 }
 
 /// The client of the remote, and the manifests that a layout holds without tags; of those only if

@@ -14,7 +14,7 @@ use crate::{
     content::ContainerContent,
     digest::Digest,
     options::ContainerRemoteOptions,
-    reference::Tag,
+    reference::{Reference, Tag},
 };
 
 /// What upstream has of what is wanted.
@@ -29,6 +29,21 @@ pub struct Survey {
     pub companions: Vec<Tag>,
 }
 
+/// How a survey is made.
+#[derive(Clone, Copy)]
+pub struct Surveying<'a> {
+    /// Whom to ask.
+    pub registry: &'a Registry,
+    /// What is wanted.
+    pub options: &'a ContainerRemoteOptions,
+    /// Requests at once.
+    pub concurrency: usize,
+    /// Whether to go on without tags that vanished since they were listed, or are broken.
+    pub tolerant: bool,
+    /// Is told what is left out.
+    pub left_out: &'a (dyn Fn(LeftOut) + Send + Sync),
+}
+
 /// What a survey left out, for a person to know.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LeftOut {
@@ -36,8 +51,14 @@ pub enum LeftOut {
     NoTag(String),
     /// Upstream listed the tag and then didn't have it.
     Vanished(Tag),
-    /// The tag's manifest is broken, and the options say to go on.
-    Broken(Tag, String),
+    /// The manifest, or something below it, is broken, and the remote says to go on.
+    Broken(Reference, String),
+    /// There is no signature of the image, and only signed ones are wanted.
+    Unsigned(Reference),
+    /// Something that should be a signature is none.
+    NoSignature(String),
+    /// Signatures are wanted from a registry that keeps none.
+    KeepsNoSignatures,
 }
 
 impl std::fmt::Display for LeftOut {
@@ -47,70 +68,67 @@ impl std::fmt::Display for LeftOut {
             Self::Vanished(tag) => {
                 write!(f, "Tag `{tag}` vanished from upstream during the sync: left out")
             }
-            Self::Broken(tag, reason) => write!(f, "Tag `{tag}` is broken: left out: {reason}"),
+            Self::Broken(name, reason) => write!(f, "`{name}` is broken: left out: {reason}"),
+            Self::Unsigned(reference) => write!(f, "`{reference}` is not signed: left out"),
+            Self::NoSignature(name) => write!(f, "{name:?} is no signature: left out"),
+            Self::KeepsNoSignatures => f.write_str("The registry keeps no signatures"),
         }
     }
 }
 
-impl Survey {
-    /// Lists, filters and resolves tags, `concurrency` at once.
-    pub async fn run(
-        registry: &Registry,
-        options: &ContainerRemoteOptions,
-        concurrency: usize,
-        left_out: &(dyn Fn(LeftOut) + Send + Sync),
-    ) -> Result<Self, RegistryClientError> {
-        let filter = options.tags();
+impl Surveying<'_> {
+    /// Lists, filters and resolves tags.
+    pub async fn survey(&self) -> Result<Survey, RegistryClientError> {
+        let (options, filter) = (self.options, self.options.tags());
         let mut digests = options.digests.clone();
         digests.sort_unstable();
         digests.dedup();
-        // Whoever names tags knows them; a list may be long.
-        if !options.exact_tags.is_empty() {
-            let wanted = options.exact_tags.clone();
-            let tags = Self::resolve(registry, wanted, options, concurrency, left_out).await?;
-            return Ok(Self { tags, digests, companions: Vec::new() });
+        // Whoever names tags, or digests and nothing else, needs no list, which may be long; but maybe
+        // what signs them is in it.
+        let exact = options.exact_tags.clone();
+        let known = !exact.is_empty() || (filter.is_everything() && !digests.is_empty());
+        if known && !options.signed_only {
+            return Ok(Survey {
+                tags: self.resolve(exact).await?,
+                digests,
+                companions: Vec::new(),
+            });
         }
-        // Whoever names digests and nothing else wants no tags.
-        if filter.is_everything() && !digests.is_empty() {
-            return Ok(Self { digests, ..Self::default() });
-        }
-        let listed = registry.tags(|name| left_out(LeftOut::NoTag(name.into()))).await?;
-        let (companions, listed): (Vec<_>, Vec<_>) = if filter.is_everything() {
-            (Vec::new(), listed)
-        } else {
-            listed.into_iter().partition(|tag| subject_of_companion(tag).is_some())
-        };
-        let wanted = filter.apply(listed);
-        let tags = Self::resolve(registry, wanted, options, concurrency, left_out).await?;
-        Ok(Self { tags, digests, companions })
+        let refused = |name: &str| (self.left_out)(LeftOut::NoTag(name.into()));
+        let listed = self.registry.tags(refused).await?;
+        let (companions, listed): (Vec<_>, Vec<_>) =
+            if filter.is_everything() && !options.signed_only {
+                (Vec::new(), listed)
+            } else {
+                listed.into_iter().partition(|tag| subject_of_companion(tag).is_some())
+            };
+        let wanted = if known { exact } else { filter.apply(listed) };
+        let tags = self.resolve(wanted).await?;
+        Ok(Survey { tags, digests, companions })
     }
 
-    /// What `tags` name, in their order; those that vanished since they were listed are left out.
-    pub async fn resolve(
-        registry: &Registry,
-        tags: Vec<Tag>,
-        options: &ContainerRemoteOptions,
-        concurrency: usize,
-        left_out: &(dyn Fn(LeftOut) + Send + Sync),
-    ) -> Result<Vec<(Tag, Digest)>, RegistryClientError> {
+    /// What `tags` name, in their order.
+    pub async fn resolve(&self, tags: Vec<Tag>) -> Result<Vec<(Tag, Digest)>, RegistryClientError> {
         let resolve = |tag: Tag| async move {
-            match registry.resolve(&tag).await {
+            match self.registry.resolve(&tag).await {
                 Ok(digest) => Ok(Some((tag, digest))),
-                Err(error) if error.is_not_found() => {
-                    left_out(LeftOut::Vanished(tag));
+                Err(error) if error.is_not_found() && self.tolerant => {
+                    (self.left_out)(LeftOut::Vanished(tag));
                     Ok(None)
                 }
-                Err(error @ RegistryClientError::Manifest { .. }) if options.skip_broken_tags => {
-                    left_out(LeftOut::Broken(tag, chain(&error)));
+                Err(error @ RegistryClientError::Manifest { .. }) if self.tolerant => {
+                    (self.left_out)(LeftOut::Broken(tag.into(), chain(&error)));
                     Ok(None)
                 }
                 Err(error) => Err(error),
             }
         };
-        let resolved = futures::stream::iter(tags).map(resolve).buffered(concurrency.max(1));
+        let resolved = futures::stream::iter(tags).map(resolve).buffered(self.concurrency.max(1));
         resolved.try_filter_map(|found| std::future::ready(Ok(found))).try_collect().await
     }
+}
 
+impl Survey {
     /// The companions of `wanted` among the tags that filters left out.
     pub fn companions_of(&self, wanted: &HashSet<Digest>) -> impl Iterator<Item = &Tag> {
         self.companions

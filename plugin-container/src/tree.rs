@@ -34,8 +34,17 @@ pub(crate) struct Trees {
     concurrency: usize,
     /// Manifests of good trees so far.
     done: HashSet<Digest>,
-    /// Manifests that cannot be used, and why.
-    broken: HashMap<Digest, Arc<str>>,
+    /// Manifests that are not mirrored, and why.
+    refused: HashMap<Digest, Flaw>,
+}
+
+/// Why a manifest is not mirrored.
+#[derive(Debug, Clone)]
+pub(crate) enum Flaw {
+    /// It, or one below it, cannot be used.
+    Broken(Arc<str>),
+    /// It, or one below it, is not signed.
+    Unsigned,
 }
 
 /// A manifest that was read.
@@ -63,6 +72,13 @@ pub(crate) struct Reading {
     nodes: HashMap<Digest, Read>,
 }
 
+impl Reading {
+    /// The manifests that were read and not given out yet.
+    pub(crate) fn manifests(&self) -> impl Iterator<Item = &Manifest> {
+        self.nodes.values().map(|read| &read.manifest)
+    }
+}
+
 impl Trees {
     pub(crate) fn new(
         registry: Registry,
@@ -70,8 +86,8 @@ impl Trees {
         options: Arc<ContainerRemoteOptions>,
         concurrency: usize,
     ) -> Self {
-        let (done, broken) = (HashSet::new(), HashMap::new());
-        Self { registry, db, options, concurrency, done, broken }
+        let (done, refused) = (HashSet::new(), HashMap::new());
+        Self { registry, db, options, concurrency, done, refused }
     }
 
     /// Reads everything below `roots` that was not read before.
@@ -92,7 +108,7 @@ impl Trees {
         for digest in level {
             if self.is_new(&digest) && !reading.nodes.contains_key(&digest) {
                 let reason = format!("Indexes are nested more than {MAX_DEPTH} deep");
-                self.broken.insert(digest, reason.into());
+                self.refused.insert(digest, Flaw::Broken(reason.into()));
             }
         }
         Ok(reading)
@@ -100,15 +116,16 @@ impl Trees {
 
     /// The manifests of the tree below `root` that were not given out before, children first; or
     /// why the tree cannot be used.
-    pub(crate) fn take(
-        &mut self,
-        root: &Digest,
-        reading: &mut Reading,
-    ) -> Result<Vec<Read>, Arc<str>> {
+    pub(crate) fn take(&mut self, root: &Digest, reading: &mut Reading) -> Result<Vec<Read>, Flaw> {
         let (mut order, mut seen) = (Vec::new(), HashSet::new());
         self.walk(root, reading, &mut seen, &mut order)?;
         self.done.extend(order.iter().copied());
         Ok(order.iter().filter_map(|digest| reading.nodes.remove(digest)).collect())
+    }
+
+    /// Gives out no tree that `digest` is part of, from now on.
+    pub(crate) fn refuse(&mut self, digest: Digest, flaw: Flaw) {
+        self.refused.insert(digest, flaw);
     }
 
     /// Whether `digest` belongs to a tree that was given out.
@@ -117,7 +134,7 @@ impl Trees {
     }
 
     fn is_new(&self, digest: &Digest) -> bool {
-        !self.done.contains(digest) && !self.broken.contains_key(digest)
+        !self.done.contains(digest) && !self.refused.contains_key(digest)
     }
 
     /// Depth is bounded by what was read, and a digest cannot contain itself.
@@ -127,20 +144,20 @@ impl Trees {
         reading: &Reading,
         seen: &mut HashSet<Digest>,
         order: &mut Vec<Digest>,
-    ) -> Result<(), Arc<str>> {
+    ) -> Result<(), Flaw> {
         if self.done.contains(digest) || !seen.insert(*digest) {
             return Ok(());
         }
-        if let Some(reason) = self.broken.get(digest) {
-            return Err(Arc::clone(reason));
+        if let Some(flaw) = self.refused.get(digest) {
+            return Err(flaw.clone());
         }
         let Some(read) = reading.nodes.get(digest) else {
-            return Err("It was not read".into());
+            return Err(Flaw::Broken("It was not read".into()));
         };
         for child in self.wanted_children(read) {
-            if let Err(reason) = self.walk(&child, reading, seen, order) {
-                self.broken.insert(*digest, Arc::clone(&reason));
-                return Err(reason);
+            if let Err(flaw) = self.walk(&child, reading, seen, order) {
+                self.refused.insert(*digest, flaw.clone());
+                return Err(flaw);
             }
         }
         order.push(*digest);
@@ -173,7 +190,7 @@ impl Trees {
             match result {
                 Ok(manifest) => found.push(Read { manifest, known: None }),
                 Err(error) => {
-                    self.broken.insert(digest, chain(&error).into());
+                    self.refused.insert(digest, Flaw::Broken(chain(&error).into()));
                 }
             }
         }
