@@ -251,6 +251,7 @@ pub(crate) struct Mirrored {
     pub(crate) requests: u64,
     pub(crate) duration_ms: u64,
     pub(crate) served_at: String,
+    pub(crate) warnings: Vec<String>,
 }
 
 impl Mirrored {

@@ -2,22 +2,24 @@
 //!
 //! Here stand the cases; [`registry`] has the upstream and the images in it.
 
-use std::{fs, path::Path, process::Command};
+use std::{fs, net::SocketAddr, path::Path, process::Command};
 
 use anyhow::{Context as _, Result, ensure};
 
 use super::{Case, Lab};
 use crate::{
     client,
-    pulp::{Mirrored, Serving},
+    pulp::{Installation, Mirrored, Serving},
     run,
 };
 
 mod access;
+mod budget;
 mod clients;
 mod conformance;
 mod fetching;
 mod registry;
+mod scripted;
 
 use registry::{Registry, UPSTREAM_NAME};
 
@@ -40,6 +42,7 @@ pub(super) fn cases() -> Vec<Case> {
         case("an exported version is an archive, and mirrored from it", archived),
         case("a tag that upstream lost stays, or goes with --mirror", lost),
         case("what is unchanged makes no version and fetches no blob", unchanged),
+        case("a proxy counts no request too many", budget::kept),
         Case {
             name: "podman pulls the image",
             needs: &["podman", "skopeo", "docker-registry", "tar", "gzip"],
@@ -50,13 +53,25 @@ pub(super) fn cases() -> Vec<Case> {
     cases.extend(clients::cases());
     cases.extend(fetching::cases());
     cases.extend(conformance::cases());
+    cases.extend(scripted::cases());
     cases
 }
 
 fn mirror(lab: &Lab, registry: &Registry, more: &[&str]) -> Result<Mirrored> {
-    let url = format!("http://{}", registry.address);
-    let arguments = ["mirror", "container", &url, "--upstream-name", UPSTREAM_NAME, "--name", NAME];
-    Mirrored::parse(&lab.pulp.run(&[&arguments[..], more, &["--json"]].concat())?)
+    mirror_from(&lab.pulp, registry.address, more)
+}
+
+/// Mirrors from the registry at `address`.
+fn mirror_from(pulp: &Installation, address: SocketAddr, more: &[&str]) -> Result<Mirrored> {
+    let arguments = mirroring(address, more);
+    Mirrored::parse(&pulp.run(&arguments.iter().map(String::as_str).collect::<Vec<_>>())?)
+}
+
+/// The command that mirrors from the registry at `address`.
+fn mirroring(address: SocketAddr, more: &[&str]) -> Vec<String> {
+    let url = format!("http://{address}");
+    let command = ["mirror", "container", &url, "--upstream-name", UPSTREAM_NAME, "--name", NAME];
+    command.iter().chain(more).chain(&["--json"]).map(ToString::to_string).collect()
 }
 
 /// A reference that skopeo understands.
