@@ -14,6 +14,7 @@ mod index;
 mod pull;
 mod push_blob;
 mod push_manifest;
+mod signatures;
 mod uploads;
 
 use std::{
@@ -42,6 +43,7 @@ use self::{
 };
 use crate::{
     access::Action,
+    client::signatures::SUPPORTS_SIGNATURES,
     errors::{ErrorCode, RegistryError},
     pull_through::PullThrough,
     reference::RepositoryName,
@@ -83,6 +85,7 @@ pub(crate) fn router(app: &ContentApp) -> Router {
         .route("/v2", any(answer))
         .route("/v2/", any(answer))
         .route("/v2/{*path}", any(answer))
+        .route("/extensions/v2/{*path}", any(answer))
         .with_state(routes)
 }
 
@@ -93,14 +96,20 @@ async fn answer(State(routes): State<Arc<RegistryRoutes>>, request: Request) -> 
         Err(error) => error.into_response(),
     };
     response.headers_mut().insert(API_VERSION, HeaderValue::from_static("registry/2.0"));
+    response.headers_mut().insert(SUPPORTS_SIGNATURES, HeaderValue::from_static("1"));
     response
 }
 
 impl RegistryRoutes {
     async fn respond(&self, head: &Parts, body: Body) -> Result<Response, RegistryError> {
         let path = head.uri.path();
-        let below = path.strip_prefix("/v2").unwrap_or(path).trim_start_matches('/');
-        let endpoint = Endpoint::parse(below)?;
+        let endpoint = match path.strip_prefix("/extensions/v2/") {
+            Some(below) => Endpoint::parse_extension(below)?,
+            None => {
+                let below = path.strip_prefix("/v2").unwrap_or(path);
+                Endpoint::parse(below.trim_start_matches('/'))?
+            }
+        };
         let caller = self.caller(head, &endpoint).await?;
         let (method, headers, query) = (&head.method, &head.headers, head.uri.query());
         let asked = Asked { head, caller: &caller, method, headers, path, query };
@@ -121,6 +130,9 @@ impl RegistryRoutes {
             (_, Endpoint::Tags(name)) if reads => self.tags(asked, &name).await,
             (_, Endpoint::Referrers(name, digest)) if reads => {
                 self.referrers(asked, &name, digest).await
+            }
+            (_, Endpoint::Signatures(name, digest)) if reads => {
+                self.signatures(asked, &name, digest).await
             }
             (_, Endpoint::Manifest(name, reference)) if reads => {
                 self.manifest(asked, &name, reference).await

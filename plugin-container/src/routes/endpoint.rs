@@ -2,6 +2,8 @@
 //!
 //! Repository names contain slashes, so a path is read from its end. Nothing is looked up here.
 
+use std::borrow::Cow;
+
 use percent_encoding::percent_decode_str;
 
 use crate::{
@@ -31,6 +33,8 @@ pub(super) enum Endpoint {
     Upload(RepositoryName, String),
     /// `/v2/<name>/referrers/<digest>`
     Referrers(RepositoryName, Digest),
+    /// `/extensions/v2/<name>/signatures/<digest>`
+    Signatures(RepositoryName, Digest),
 }
 
 impl Endpoint {
@@ -43,14 +47,27 @@ impl Endpoint {
             | Self::Blob(name, _)
             | Self::Uploads(name)
             | Self::Upload(name, _)
-            | Self::Referrers(name, _) => Some(name),
+            | Self::Referrers(name, _)
+            | Self::Signatures(name, _) => Some(name),
+        }
+    }
+
+    /// Reads the part of a path that follows `/extensions/v2/`, percent-encoded as it came.
+    pub(super) fn parse_extension(below: &str) -> Result<Self, RegistryError> {
+        let decoded = decoded(below)?;
+        let segments: Vec<&str> = decoded.split('/').collect();
+        match *segments.as_slice() {
+            [ref name @ .., "signatures", digest] => {
+                let digest = digest.parse().map_err(|error| bad_digest(&error))?;
+                Ok(Self::Signatures(repository(name)?, digest))
+            }
+            _ => Err(unknown("There is no such endpoint")),
         }
     }
 
     /// Reads the part of a path that follows `/v2/`, percent-encoded as it came.
     pub(super) fn parse(below: &str) -> Result<Self, RegistryError> {
-        let decoded = percent_decode_str(below).decode_utf8();
-        let decoded = decoded.map_err(|_| unknown("The path is not UTF-8"))?;
+        let decoded = decoded(below)?;
         let path = decoded.strip_suffix('/').unwrap_or(&decoded);
         match path {
             "" => return Ok(Self::Base),
@@ -80,6 +97,10 @@ impl Endpoint {
             _ => Err(unknown("There is no such endpoint")),
         }
     }
+}
+
+fn decoded(path: &str) -> Result<Cow<'_, str>, RegistryError> {
+    percent_decode_str(path).decode_utf8().map_err(|_| unknown("The path is not UTF-8"))
 }
 
 fn repository(segments: &[&str]) -> Result<RepositoryName, RegistryError> {
@@ -153,10 +174,24 @@ mod tests {
         }
     }
 
+    #[test]
+    fn extensions_are_signatures_alone() {
+        let digest = Digest::sha256(b"");
+        let signatures = Endpoint::parse_extension(&format!("a/b/signatures/{digest}"));
+        let name = "a/b".parse().expect("valid");
+        assert_eq!(signatures.expect("parsed"), Endpoint::Signatures(name, digest));
+        for (path, status) in
+            [("a/tags/list", StatusCode::NOT_FOUND), ("a/signatures/x", StatusCode::BAD_REQUEST)]
+        {
+            assert_eq!(Endpoint::parse_extension(path).expect_err(path).status(), status);
+        }
+    }
+
     proptest::proptest! {
         #[test]
         fn no_path_makes_the_parser_panic(path in "\\PC{0,60}") {
             let _ = Endpoint::parse(&path);
+            let _ = Endpoint::parse_extension(&path);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What a version holds, as lists: its tags in order, and who refers to whom.
+//! What a version holds, as lists: its tags in order, who refers to whom, and who signs whom.
 //!
 //! Versions are immutable, so a list is built once, by reading the version's rows page by page, and
 //! kept for as long as it is among the few that were asked for last.
@@ -8,7 +8,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use pulp_models::{Connection, Db, DbError, version::Columns};
+use pulp_models::{Connection, ContentId, Db, DbError, version::Columns};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
@@ -23,10 +23,14 @@ const KEPT: usize = 64;
 struct Lists {
     tags: OnceCell<Arc<Vec<String>>>,
     referrers: OnceCell<Arc<Referrers>>,
+    signatures: OnceCell<Arc<Signatures>>,
 }
 
 /// Descriptors of referring manifests, by subject.
 pub(super) type Referrers = HashMap<Digest, Vec<Value>>;
+
+/// Signatures that are kept beside manifests, by manifest.
+pub(super) type Signatures = HashMap<Digest, Vec<ContentId>>;
 
 /// The lists that were asked for last.
 pub(super) struct VersionLists {
@@ -73,6 +77,16 @@ impl VersionLists {
         lists.referrers.get_or_try_init(read).await.cloned()
     }
 
+    /// The version's signatures.
+    pub(super) async fn signatures(&self, site: Site) -> Result<Arc<Signatures>, DbError> {
+        let lists = self.lists(site);
+        let read = || async {
+            let signatures = self.db.read(move |conn| read_signatures(conn, site)).await?;
+            Ok(Arc::new(signatures))
+        };
+        lists.signatures.get_or_try_init(read).await.cloned()
+    }
+
     fn lists(&self, site: Site) -> Arc<Lists> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let entry = match kept.iter().position(|(known, _)| *known == site) {
@@ -110,4 +124,16 @@ fn read_referrers(conn: &mut Connection, site: Site) -> Result<Referrers, DbErro
         Ok(())
     })?;
     Ok(referrers)
+}
+
+fn read_signatures(conn: &mut Connection, site: Site) -> Result<Signatures, DbError> {
+    let mut signatures = Signatures::new();
+    each(conn, site, ContainerContent::SIGNATURE, Columns::Metadata, |row| {
+        let id = row.id;
+        if let ContainerContent::Signature(signature) = load(row)? {
+            signatures.entry(signature.signed_manifest).or_default().push(id);
+        }
+        Ok(())
+    })?;
+    Ok(signatures)
 }
