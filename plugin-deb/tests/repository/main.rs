@@ -3,6 +3,7 @@
 
 mod chosen;
 mod conformance;
+mod defects;
 mod faults;
 mod kit;
 mod publish;
