@@ -106,7 +106,7 @@ async fn end_when_idle(open: Weak<Open>, id: String) {
         if Arc::strong_count(&entry.session) > 1 {
             patience = IDLE;
         } else if idle < IDLE {
-            patience = IDLE - idle;
+            patience = IDLE.saturating_sub(idle);
         } else {
             open.remove(&id);
             return;
