@@ -44,12 +44,21 @@ impl PublicationWriter {
         paths: impl IntoIterator<Item = RelativePath>,
         verified: Verified,
     ) -> Result<(), PublishError> {
-        let saved = self.installation.store.save(vec![verified]).await?;
-        let published = saved.first().map(|saved| (saved.sha256, saved.size));
+        self.verified_all(vec![(paths.into_iter().collect(), verified)]).await
+    }
+
+    /// The same for several files, which costs one sync of the disk and one transaction.
+    pub async fn verified_all(
+        &mut self,
+        files: Vec<(Vec<RelativePath>, Verified)>,
+    ) -> Result<(), PublishError> {
+        let (paths, batch): (Vec<_>, Vec<_>) = files.into_iter().unzip();
+        let saved = self.installation.store.save(batch).await?;
+        let published: Vec<_> = saved.iter().map(|saved| (saved.sha256, saved.size)).collect();
         let rows: Vec<NewArtifact> = saved.into_iter().map(Into::into).collect();
         let db = &self.installation.db;
         db.write(move |connection| artifact::insert_artifacts(connection, &rows)).await?;
-        if let Some((sha256, size)) = published {
+        for ((sha256, size), paths) in published.into_iter().zip(paths) {
             for path in paths {
                 self.push(path, Published::Metadata { sha256, size }).await?;
             }
