@@ -13,6 +13,7 @@ use pulp_models::{
 };
 use pulp_stages::{
     installation::Installation, plugin::AnyPlugin, repository_settings::RepositorySettings,
+    serve::DistributionSettings,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -165,8 +166,9 @@ fn declare_distribution(
     };
     let mut differ = Differ::default();
     differ.set("base_path", &mut row.base_path, &base_path);
-    if let Some(target) = target {
-        differ.set("repository", &mut row.target, &target);
+    if let Some(target) = target.filter(|target| *target != row.target) {
+        differ.0.push("repository");
+        DistributionSettings::switch(&mut row, target);
     }
     if differ.push("distribution", name, changes) && !check {
         distribution::update(connection, &row)?;

@@ -5,6 +5,7 @@
 //! ([`crate::publication`], [`crate::version`]).
 
 use diesel::prelude::*;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
@@ -68,7 +69,8 @@ impl std::str::FromStr for BasePath {
 }
 
 /// What a distribution serves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Target {
     /// Nothing: its path is reserved, or what it served is deleted.
     #[default]

@@ -253,7 +253,30 @@ impl<'a> Reading<'a> {
         distribution: &Distribution,
         settings: &DistributionSettings,
     ) -> Result<Target, DbError> {
-        match distribution.target {
+        let mut found = self.find(distribution, distribution.target, settings)?;
+        let Target::Edition(_, superseded) = &mut found else { return Ok(found) };
+        let oldest = self.oldest;
+        for left in settings.left.iter().filter(|left| left.until > oldest) {
+            match self.find(distribution, left.target, settings) {
+                Ok(Target::Edition(edition, older)) => {
+                    superseded.push(edition);
+                    superseded.extend(older);
+                }
+                Ok(_) | Err(DbError::NotFound { .. } | DbError::Version(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(found)
+    }
+
+    /// What `target` stands for.
+    fn find(
+        &mut self,
+        distribution: &Distribution,
+        target: distribution::Target,
+        settings: &DistributionSettings,
+    ) -> Result<Target, DbError> {
+        match target {
             distribution::Target::Nothing => {
                 let name = &distribution.name;
                 Ok(Target::Nothing(format!("Distribution `{name}` points to nothing")))

@@ -60,7 +60,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header, uri::Authori
 pub use deliver::Servable;
 pub use response::ResponseOptions;
 pub use server::{ServerSettings, serve, serve_metrics};
-pub use settings::{Challenge, DistributionSettings, ServeSettings};
+pub use settings::{Challenge, DistributionSettings, Left, ServeSettings};
 pub use tls::{Tls, TlsError};
 
 use crate::{installation::Installation, plugin::Plugins};

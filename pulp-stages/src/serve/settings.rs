@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use pulp_models::distribution::Distribution;
+use pulp_models::{
+    Timestamp,
+    distribution::{Distribution, Target},
+};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
@@ -68,11 +71,47 @@ pub struct DistributionSettings {
     /// Is served but not listed.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub hidden: bool,
+    /// What it served before, the latest first: clients that hold its metadata still ask for its
+    /// files. See [`DistributionSettings::switch`].
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub left: Vec<Left>,
 }
+
+/// What a distribution served until it was pointed elsewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Left {
+    /// What it was.
+    pub target: Target,
+    /// Until when.
+    pub until: Timestamp,
+}
+
+/// So many targets of a distribution are remembered.
+const REMEMBERED: usize = 16;
 
 impl DistributionSettings {
     /// Reads them from the row; what it does not say, or says wrongly, takes its default.
     pub fn of(distribution: &Distribution) -> Self {
         Self::deserialize(&distribution.options).unwrap_or_default()
+    }
+
+    /// Points the distribution elsewhere, and remembers what it served: that stays reachable behind
+    /// the new target for [`ServeSettings::superseded_grace`], so that no client fails in the middle
+    /// of an update. The row is to be written by the caller.
+    pub fn switch(distribution: &mut Distribution, target: Target) {
+        if distribution.target == target {
+            return;
+        }
+        let mut settings = Self::of(distribution);
+        if distribution.target != Target::Nothing {
+            let left = Left { target: distribution.target, until: Timestamp::now() };
+            settings.left.insert(0, left);
+            settings.left.truncate(REMEMBERED);
+        }
+        distribution.target = target;
+        // These settings are always JSON.
+        if let Ok(options) = serde_json::to_value(settings) {
+            distribution.options = options;
+        }
     }
 }

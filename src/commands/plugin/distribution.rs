@@ -169,7 +169,7 @@ async fn update(session: &Session, plugin: &dyn AnyPlugin, matches: &ArgMatches)
         row.base_path.clone_from(path);
     }
     if let Some(target) = target(session, plugin, matches).await? {
-        row.target = target;
+        DistributionSettings::switch(&mut row, target);
     }
     row.options = settings(matches, &row.options)?;
     let row = installation

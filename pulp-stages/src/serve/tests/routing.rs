@@ -11,7 +11,7 @@ use reqwest::Method;
 use serde_json::json;
 
 use super::kit::{Bench, PATIENCE};
-use crate::serve::{ServeSettings, ServerSettings};
+use crate::serve::{DistributionSettings, ServeSettings, ServerSettings};
 
 async fn metadata(bench: &Bench, path: &str, text: &'static str) -> PublishedArtifact {
     let sha256 = bench.artifact(text).await;
@@ -175,6 +175,24 @@ async fn after_the_grace_a_superseded_publication_is_gone() {
     bench.publish(&[new]).await;
     until(&bench, "files/same", "new").await;
     bench.get("files/gone").await.expect(404);
+}
+
+#[tokio::test]
+async fn what_a_distribution_served_before_it_was_switched_is_served_for_a_while() {
+    let bench = Bench::start().await;
+    let old = [bench.stored("a", "one").await, bench.stored("by-hash/1", "1").await];
+    let one = bench.publish(&old).await;
+    let two = bench.publish(&[bench.stored("a", "two").await]).await;
+    bench.distribute_with("files", Target::Publication(one), json!({})).await;
+    assert_eq!(bench.get("files/a").await.expect(200).text(), "one");
+    let switch = move |conn: &mut pulp_models::Connection| {
+        let mut row = distribution::get(conn, "files")?;
+        DistributionSettings::switch(&mut row, Target::Publication(two));
+        distribution::update(conn, &row)
+    };
+    bench.installation.db.write(switch).await.expect("switched");
+    until(&bench, "files/a", "two").await;
+    assert_eq!(bench.get("files/by-hash/1").await.expect(200).text(), "1");
 }
 
 #[tokio::test]
