@@ -3,7 +3,10 @@
 use pulp_models::{
     Algorithm, Digests, Expected, Key, RelativePath, Sha256, content::StoredContent,
 };
-use pulp_stages::{content::Content, declarative::DeclarativeArtifact};
+use pulp_stages::{
+    content::{Content, Label},
+    declarative::DeclarativeArtifact,
+};
 use serde::{Deserialize, Serialize};
 
 /// What a file repository holds.
@@ -103,6 +106,13 @@ impl Content for FileUnit {
             }
             Self::List(_) => UpstreamList::place(),
         })
+    }
+
+    fn label(&self) -> Option<Label> {
+        let Self::File(file) = self else { return None };
+        let (algorithm, digest) = file.digests.strongest()?;
+        let state = format!("{}:{}", algorithm.name(), hex::encode(digest));
+        Some(Label { name: file.relative_path.to_string(), state })
     }
 
     /// A list may leave the size open; the download knows it.

@@ -11,6 +11,15 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::declarative::DeclarativeArtifact;
 
+/// What a unit is called and how it is, for people who compare two versions of a repository.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Label {
+    /// Its name, the same for whatever takes its place: `hello amd64`, a file's path, a tag.
+    pub name: String,
+    /// What tells it from the others of that name: `1.0`, a digest.
+    pub state: String,
+}
+
 /// A type of content: required are its name and its natural key, the rest has defaults.
 ///
 /// ```
@@ -59,6 +68,12 @@ pub trait Content: Serialize + DeserializeOwned + Clone + Send + Sync + 'static 
 
     /// Upstream's exact bytes, where JSON would lose what matters (a stanza, a manifest).
     fn raw(&self) -> Option<Bytes> {
+        None
+    }
+
+    /// Its name and state, if it has such: of a unit that goes and one of the same type and name that
+    /// comes, a comparison of versions says that it changed.
+    fn label(&self) -> Option<Label> {
         None
     }
 

@@ -164,7 +164,7 @@ pub mod repository_settings;
 pub mod testing;
 
 pub use budget::{Budget, Permit};
-pub use content::Content;
+pub use content::{Content, Label};
 pub use declarative::{DeclarationError, DeclarativeArtifact, DeclarativeContent};
 pub use inbox::{Batches, Inbox, Items};
 pub use line::{Line, LineError};

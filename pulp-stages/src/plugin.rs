@@ -7,17 +7,20 @@
 //! [`AnyPlugin`] is the object-safe face of the same thing, derived for every plugin; programs
 //! hold plugins as `Arc<dyn AnyPlugin>` in [`Plugins`].
 
-use std::{collections::BTreeMap, sync::Arc};
+mod registry;
+
+use std::sync::Arc;
 
 use async_trait::async_trait;
-use pulp_models::{ArtifactStore, DbError, remote::Remote};
+use pulp_models::{ArtifactStore, DbError, content::StoredContent, remote::Remote};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 pub use crate::plugin_failure::PluginFailure;
+pub use registry::Plugins;
 
 use crate::{
-    content::Content,
+    content::{Content, Label},
     declarative::DeclarativeContent,
     download::{Downloader, SettingsError},
     installation::Installation,
@@ -29,7 +32,8 @@ use crate::{
     stage::{Stage, StageError},
     stages::ParsedUnits,
     sync::{
-        RefreshRequest, Refreshed, SyncContext, SyncError, SyncRequest, SyncSummary, VersionDraft,
+        Added, RefreshRequest, Refreshed, RestoreRequest, SyncContext, SyncError, SyncRequest,
+        SyncSummary, VersionDraft,
     },
 };
 
@@ -231,6 +235,14 @@ pub trait AnyPlugin: Send + Sync + 'static {
         installation: &Installation,
         request: RefreshRequest,
     ) -> Result<Refreshed, SyncError>;
+    /// Makes an older version the newest again.
+    async fn restore(
+        &self,
+        installation: &Installation,
+        request: RestoreRequest,
+    ) -> Result<Added, SyncError>;
+    /// [`Content::label`] of a unit of the database.
+    fn label(&self, stored: StoredContent) -> Option<Label>;
     /// Publishes a repository version.
     async fn publish(
         &self,
@@ -321,6 +333,18 @@ impl<P: Plugin> AnyPlugin for P {
         crate::sync::refresh(self, installation, request).await
     }
 
+    async fn restore(
+        &self,
+        installation: &Installation,
+        request: RestoreRequest,
+    ) -> Result<Added, SyncError> {
+        crate::sync::restore(self, installation, request).await
+    }
+
+    fn label(&self, stored: StoredContent) -> Option<Label> {
+        P::Content::load(stored).ok()?.label()
+    }
+
     async fn publish(
         &self,
         installation: &Installation,
@@ -352,39 +376,5 @@ impl<P: Plugin> AnyPlugin for P {
         matches: &clap::ArgMatches,
     ) -> Result<Value, CommandError> {
         Plugin::run_command(self, context, name, matches).await
-    }
-}
-
-/// The plugins that a program was composed of, by name.
-#[derive(Clone, Default)]
-pub struct Plugins(BTreeMap<&'static str, Arc<dyn AnyPlugin>>);
-
-impl Plugins {
-    /// Adds a plugin; a second one of the same name replaces the first.
-    pub fn add(&mut self, plugin: impl Plugin) {
-        self.0.insert(plugin.name(), Arc::new(plugin));
-    }
-
-    /// The plugin called `name`.
-    pub fn get(&self, name: &str) -> Option<&Arc<dyn AnyPlugin>> {
-        self.0.get(name)
-    }
-
-    /// What fetches from `remote`: what its plugin makes for it, or a plain one if the program was
-    /// composed without that plugin.
-    pub fn downloader(
-        &self,
-        remote: &Remote,
-        store: ArtifactStore,
-    ) -> Result<Downloader, SettingsError> {
-        match self.get(&remote.plugin) {
-            Some(plugin) => plugin.downloader(remote, store),
-            None => Downloader::new(&remote.url, &remote.settings, store),
-        }
-    }
-
-    /// All of them, by name.
-    pub fn iter(&self) -> impl Iterator<Item = &Arc<dyn AnyPlugin>> {
-        self.0.values()
     }
 }

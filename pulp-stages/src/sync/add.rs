@@ -9,12 +9,15 @@
 
 use std::sync::Arc;
 
-use pulp_models::repository::Repository;
+use pulp_models::{
+    repository::Repository,
+    version::{Version, VersionSummary},
+};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    SyncError, VersionDraft,
+    MadeBy, SyncError, VersionDraft,
     line::{self, Ending},
 };
 use crate::{
@@ -57,6 +60,20 @@ pub struct Added {
     pub present: u64,
 }
 
+impl Added {
+    /// What became of a task that found the version `before` and made `version`, or none.
+    pub(super) fn of(task: &TaskHandle, before: &Version, version: Option<VersionSummary>) -> Self {
+        Self {
+            repository: task.repository.name.clone(),
+            version: version.map(|version| version.number.0),
+            latest_version: version.map_or(before.number, |version| version.number).0,
+            added: version.map_or(0, |version| version.added),
+            removed: version.map_or(0, |version| version.removed),
+            present: version.map_or_else(|| before.counts.total(), |version| version.present),
+        }
+    }
+}
+
 /// Adds content to a repository; see the module.
 pub async fn add_content<P: Plugin>(
     plugin: &P,
@@ -76,15 +93,8 @@ async fn run<P: Plugin>(
     task: TaskHandle,
 ) -> Result<Added, SyncError> {
     let before = installation.version(&task.repository, None).await?;
-    let draft = VersionDraft::begin(installation, task.repository.id).await?;
+    let draft = VersionDraft::begin(installation, task.repository.id, MadeBy::Addition).await?;
     let line = line::of_addition(installation, &task.progress, &draft).push_front(first_stage);
     let (version, _) = line::run(plugin, line, &draft, &task, Ending::Complete).await?;
-    Ok(Added {
-        repository: task.repository.name.clone(),
-        version: version.map(|version| version.number.0),
-        latest_version: version.map_or(before.number, |version| version.number).0,
-        added: version.map_or(0, |version| version.added),
-        removed: version.map_or(0, |version| version.removed),
-        present: version.map_or_else(|| before.counts.total(), |version| version.present),
-    })
+    Ok(Added::of(&task, &before, version))
 }

@@ -6,12 +6,25 @@ use std::sync::{
 };
 
 use pulp_models::{
-    Connection, ContentId, DbError, Key, RepositoryId, VersionNumber, repository,
+    Connection, ContentId, DbError, Key, RepositoryId, VersionNumber,
+    content::{self, NewContent},
+    repository,
     version::{self, Completion, Mode, VersionSummary},
 };
 
 use super::{SyncError, state::SyncState};
-use crate::{installation::Installation, task::TaskHandle};
+use crate::{content::Content, installation::Installation, task::TaskHandle};
+
+/// What makes a version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MadeBy {
+    /// A sync: the content is upstream's.
+    Sync,
+    /// Somebody adds content: an upload, a copy from another repository.
+    Addition,
+    /// An older version becomes the newest again.
+    Restoration,
+}
 
 /// An incomplete version: what the line associates, and what becomes of it. Cheap to clone.
 #[derive(Clone)]
@@ -19,6 +32,9 @@ pub struct VersionDraft {
     installation: Installation,
     repository: RepositoryId,
     number: VersionNumber,
+    made_by: MadeBy,
+    /// The version to start from, when it is not the latest.
+    base: Option<VersionNumber>,
     exact: Arc<AtomicBool>,
     conflicting_paths: Arc<AtomicBool>,
     vacated: Arc<Mutex<Vec<Key>>>,
@@ -30,6 +46,7 @@ impl VersionDraft {
     pub(crate) async fn begin(
         installation: &Installation,
         repository: RepositoryId,
+        made_by: MadeBy,
     ) -> Result<Self, SyncError> {
         let number =
             installation.db.write(move |connection| version::begin(connection, repository)).await?;
@@ -37,10 +54,43 @@ impl VersionDraft {
             installation: installation.clone(),
             repository,
             number,
+            made_by,
+            base: None,
             exact: Arc::default(),
             conflicting_paths: Arc::default(),
             vacated: Arc::default(),
         })
+    }
+
+    /// Starts from an older version instead of the latest.
+    pub(crate) fn starting_at(mut self, base: VersionNumber) -> Self {
+        self.base = Some(base);
+        self
+    }
+
+    /// What makes the version.
+    pub const fn made_by(&self) -> MadeBy {
+        self.made_by
+    }
+
+    /// Writes a unit without files, and puts it into the version.
+    pub async fn associate_new<C: Content>(&self, unit: &C) -> Result<(), SyncError> {
+        let metadata = serde_json::to_string(unit)
+            .map_err(|error| SyncError::plugin(format!("Failed to write content: {error}")))?;
+        let natural_key =
+            unit.natural_key().ok_or_else(|| SyncError::plugin("A unit has no natural key"))?;
+        let new = NewContent {
+            type_name: unit.type_name().into(),
+            natural_key,
+            repo_key: unit.repo_key(),
+            metadata,
+            raw: unit.raw(),
+        };
+        let db = &self.installation.db;
+        let written = db
+            .write(move |connection| content::insert(connection, std::slice::from_ref(&new)))
+            .await?;
+        self.associate(written.into_values().map(|(id, _)| id).collect()).await
     }
 
     /// Puts units into the version; twice is once.
@@ -124,13 +174,16 @@ impl VersionDraft {
         let exact = self.exact.load(Ordering::Relaxed);
         let mode = if exact { Mode::Mirror } else { Mode::Additive };
         let conflicting_paths = self.conflicting_paths.load(Ordering::Relaxed);
-        let latest = version::latest(connection, self.repository)?;
+        let before = match self.base {
+            Some(base) => base,
+            None => version::latest(connection, self.repository)?,
+        };
         let vacated = self.vacated.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let mut remove = Vec::new();
         for place in vacated {
-            let unit = version::at_repo_key(connection, self.repository, latest, &place)?;
+            let unit = version::at_repo_key(connection, self.repository, before, &place)?;
             remove.extend(unit.map(|unit| unit.id));
         }
-        Ok(Completion { conflicting_paths, remove, ..Completion::new(mode) })
+        Ok(Completion { mode, base: self.base, remove, conflicting_paths })
     }
 }

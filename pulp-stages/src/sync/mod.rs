@@ -16,6 +16,7 @@ mod summary;
 mod error;
 mod add;
 mod refresh;
+mod restore;
 
 use std::{sync::Arc, time::Instant};
 
@@ -24,11 +25,13 @@ use tokio_util::sync::CancellationToken;
 
 pub use add::{AddRequest, Added, add_content};
 pub use context::{DOCUMENT_LIMIT, SyncContext, Warnings};
-pub use draft::VersionDraft;
+pub use draft::{MadeBy, VersionDraft};
 pub use error::SyncError;
 pub use origin::Origin;
 pub(crate) use refresh::refresh;
 pub use refresh::{RefreshRequest, Refreshed, hidden_repository};
+pub use restore::RestoreRequest;
+pub(crate) use restore::restore;
 pub use summary::SyncSummary;
 
 use crate::{
@@ -92,7 +95,7 @@ async fn run<P: Plugin>(
         (None, None)
     } else {
         alternates = alternates::of_sync(plugin, &context).await?.map(Arc::new);
-        let draft = VersionDraft::begin(installation, context.repository.id).await?;
+        let draft = VersionDraft::begin(installation, context.repository.id, MadeBy::Sync).await?;
         let line = line::of_sync(&context, &draft, alternates.as_ref());
         let line = plugin.pipeline(line, &context);
         let line = line.push_front(first.stage);

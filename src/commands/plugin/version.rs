@@ -1,15 +1,21 @@
 //! `pulp PLUGIN repository version …`.
 
-use std::collections::BTreeMap;
+mod diff;
+
+use std::{collections::BTreeMap, sync::Arc};
 
 use clap::{Arg, ArgMatches, Command, value_parser};
+use diff::Difference;
 use pulp_models::{
-    ContentId, Timestamp, VersionNumber, content,
+    Timestamp, VersionNumber,
     repair::Scope,
     repository::Repository,
-    version::{self, Change, Version},
+    version::{self, Version},
 };
-use pulp_stages::{installation::Installation, plugin::AnyPlugin, repair};
+use pulp_stages::{
+    installation::Installation, plugin::AnyPlugin, progress::Reporter, publish, repair,
+    sync::RestoreRequest,
+};
 use serde::Serialize;
 
 use crate::{
@@ -47,7 +53,7 @@ pub(super) fn describe() -> Command {
                 .arg(repository())
                 .arg(number().help("The version's number [default: the latest]")),
             Command::new("diff")
-                .about("Show what one version has and another has not")
+                .about("Show what was added, removed and changed from one version to another")
                 .arg(repository())
                 .arg(number().required(true).help("The newer version"))
                 .arg(
@@ -57,6 +63,10 @@ pub(super) fn describe() -> Command {
                         .value_parser(value_parser!(i64).range(0..))
                         .help("The older version [default: the one before]"),
                 ),
+            Command::new("restore")
+                .about("Roll back: make a new version with the content of an older one")
+                .arg(repository())
+                .arg(number().required(true).help("The older version")),
             Command::new("repair")
                 .about("Find missing and corrupt files of a version and fetch them again")
                 .arg(repository())
@@ -86,7 +96,16 @@ pub(super) async fn run(
             Ok(())
         }
         "repair" => repair(session, &installation, &repository, matches).await,
-        "diff" => diff(session, &installation, &repository, matches).await,
+        "diff" => {
+            let to = required(matches, "version")?;
+            let from = number(matches, "base").unwrap_or(VersionNumber((to.0 - 1).max(0)));
+            let differences = diff::between(plugin, &installation, &repository, from, to).await?;
+            session.printer.result(&differences, |differences| {
+                differences.iter().map(Difference::describe).collect::<Vec<_>>().join("\n")
+            })?;
+            Ok(())
+        }
+        "restore" => restore(session, plugin, &installation, repository, matches).await,
         _ => {
             let number = required(matches, "version")?;
             operations::destroy_version(&installation, &repository, number).await
@@ -145,73 +164,36 @@ async fn list(
     Ok(())
 }
 
-/// A unit that one version has and the other has not.
-#[derive(Serialize)]
-struct Difference {
-    /// `added` or `removed`.
-    change: &'static str,
-    #[serde(rename = "type")]
-    type_name: String,
-    content: serde_json::Value,
-}
-
-async fn diff(
+/// Makes an older version the newest again, and publishes it if the repository publishes itself.
+async fn restore(
     session: &Session,
+    plugin: &dyn AnyPlugin,
     installation: &Installation,
-    repository: &Repository,
+    repository: Repository,
     matches: &ArgMatches,
 ) -> CommandResult {
-    let to = required(matches, "version")?;
-    let from = number(matches, "base").unwrap_or(VersionNumber((to.0 - 1).max(0)));
-    for wanted in [from, to] {
-        installation.version(repository, Some(wanted)).await?;
-    }
-    let mut after = None;
-    let mut differences = Vec::new();
-    loop {
-        let page = differences_after(installation, repository, from, to, after).await?;
-        let Some((last, _)) = page.last() else { break };
-        after = Some(*last);
-        differences.extend(page.into_iter().map(|(_, difference)| difference));
-    }
-    session.printer.result(&differences, |differences| {
-        let line = |difference: &Difference| {
-            let sign = if difference.change == "added" { '+' } else { '-' };
-            format!("{sign} {} {}", difference.type_name, difference.content)
-        };
-        differences.iter().map(line).collect::<Vec<_>>().join("\n")
+    let version = required(matches, "version")?;
+    let reporter: Arc<dyn Reporter> = Arc::new(Bars::new(session.printer));
+    let request = RestoreRequest {
+        repository: repository.clone(),
+        version,
+        cancel: session.interrupt.clone(),
+        reporter: Arc::clone(&reporter),
+    };
+    let restored = plugin.restore(installation, request).await?;
+    let cancel = session.interrupt.clone();
+    publish::autopublish(plugin, installation, &repository, cancel, reporter).await?;
+    session.printer.result(&restored, |restored| match restored.version {
+        Some(made) => format!(
+            "{}: version {made} is version {version} again: {} added, {} removed",
+            restored.repository, restored.added, restored.removed
+        ),
+        None => format!(
+            "{}: no change, version {} is equal to version {version}",
+            restored.repository, restored.latest_version
+        ),
     })?;
     Ok(())
-}
-
-async fn differences_after(
-    installation: &Installation,
-    repository: &Repository,
-    from: VersionNumber,
-    to: VersionNumber,
-    after: Option<ContentId>,
-) -> CommandResult<Vec<(ContentId, Difference)>> {
-    const PAGE: u32 = 1000;
-    let id = repository.id;
-    let (page, units) = installation
-        .db
-        .read(move |connection| {
-            let page = version::diff(connection, id, from, to, after, PAGE)?;
-            let ids: Vec<ContentId> = page.iter().map(|(unit, _)| *unit).collect();
-            Ok((page, content::load(connection, &ids)?))
-        })
-        .await?;
-    let mut units: BTreeMap<ContentId, _> = units.into_iter().map(|unit| (unit.id, unit)).collect();
-    let differences = page.into_iter().filter_map(|(id, change)| {
-        let unit = units.remove(&id)?;
-        let change = match change {
-            Change::Added => "added",
-            Change::Removed => "removed",
-        };
-        let content = serde_json::from_str(&unit.metadata).unwrap_or_default();
-        Some((id, Difference { change, type_name: unit.type_name, content }))
-    });
-    Ok(differences.collect())
 }
 
 async fn repair(
