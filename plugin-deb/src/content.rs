@@ -6,7 +6,7 @@
 
 use bytes::Bytes;
 use pulp_models::{Digests, Key, RelativePath, Sha256, content::StoredContent};
-use pulp_stages::Content;
+use pulp_stages::{Content, Label};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -27,6 +27,8 @@ pub enum DebContent {
     SourcePackage(SourcePackage),
     /// `deb.installer_file`.
     InstallerFile(InstallerFile),
+    /// `deb.additions`.
+    Additions(Additions),
 }
 
 /// The release file of a distribution: `InRelease`, or `Release` with its signature, or all three.
@@ -135,12 +137,18 @@ pub struct InstallerFile {
     pub sha256: Sha256,
 }
 
+/// Says that the version holds packages that were not mirrored with the rest: upstream's indices
+/// list only some of what is there. Has no files; a version holds at most one.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+pub struct Additions {}
+
 const PACKAGE: &str = "deb.package";
 const INSTALLER_PACKAGE: &str = "deb.installer_package";
 const SOURCE_PACKAGE: &str = "deb.source_package";
 pub(crate) const RELEASE_FILE: &str = "deb.release_file";
 pub(crate) const INDEX_FILE: &str = "deb.index_file";
-const INSTALLER_FILE: &str = "deb.installer_file";
+pub(crate) const INSTALLER_FILE: &str = "deb.installer_file";
+pub(crate) const ADDITIONS: &str = "deb.additions";
 
 impl ReleaseFile {
     /// The digest of the file `name`: `InRelease`, `Release` or `Release.gpg`.
@@ -212,6 +220,7 @@ impl Content for DebContent {
             Self::Package(package) => package.type_name(),
             Self::SourcePackage(_) => SOURCE_PACKAGE,
             Self::InstallerFile(_) => INSTALLER_FILE,
+            Self::Additions(_) => ADDITIONS,
         }
     }
 
@@ -254,6 +263,7 @@ impl Content for DebContent {
             Self::InstallerFile(file) => {
                 key.field(file.path.as_str()).field(file.sha256.0).finish()
             }
+            Self::Additions(_) => key.finish(),
         })
     }
 
@@ -276,6 +286,7 @@ impl Content for DebContent {
                 .field(&package.version)
                 .finish(),
             Self::InstallerFile(file) => key.field(file.path.as_str()).finish(),
+            Self::Additions(_) => key.finish(),
         })
     }
 
@@ -283,8 +294,32 @@ impl Content for DebContent {
         match self {
             Self::Package(package) => Some(package.stanza.clone()),
             Self::SourcePackage(package) => Some(package.stanza.clone()),
-            Self::ReleaseFile(_) | Self::IndexFile(_) | Self::InstallerFile(_) => None,
+            Self::ReleaseFile(_)
+            | Self::IndexFile(_)
+            | Self::InstallerFile(_)
+            | Self::Additions(_) => None,
         }
+    }
+
+    fn label(&self) -> Option<Label> {
+        let (name, version, architecture, distribution, component) = match self {
+            Self::Package(one) => {
+                let Package { package, version, architecture, distribution, component, .. } = one;
+                (package, version, architecture.as_str(), distribution, component)
+            }
+            Self::SourcePackage(one) => {
+                let SourcePackage { package, version, distribution, component, .. } = one;
+                (package, version, "source", distribution, component)
+            }
+            Self::ReleaseFile(release) => {
+                let date = release.date.map(crate::openpgp::day).unwrap_or_default();
+                return Some(Label { name: release.distribution.clone(), state: date });
+            }
+            _ => return None,
+        };
+        let place = if component.is_empty() { "" } else { " " };
+        let name = format!("{name} {architecture} ({distribution}{place}{component})");
+        Some(Label { name, state: version.clone() })
     }
 
     fn load(stored: StoredContent) -> Result<Self, serde_json::Error> {
@@ -301,6 +336,7 @@ impl Content for DebContent {
             RELEASE_FILE => Self::ReleaseFile(serde_json::from_str(json)?),
             INDEX_FILE => Self::IndexFile(serde_json::from_str(json)?),
             INSTALLER_FILE => Self::InstallerFile(serde_json::from_str(json)?),
+            ADDITIONS => Self::Additions(Additions {}),
             other => {
                 let message = format!("`{other}` is no content type of apt repositories");
                 return Err(serde::de::Error::custom(message));

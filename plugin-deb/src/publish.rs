@@ -20,6 +20,9 @@ use crate::{
 };
 
 mod structured;
+mod suite;
+mod pool;
+mod companions;
 
 use structured::structured;
 
@@ -28,28 +31,36 @@ pub(crate) async fn publish(
     context: &PublishContext<Deb>,
     writer: &mut PublicationWriter,
 ) -> Result<(), PublishError> {
-    let filtered = filtered(context).await?;
-    match (context.options.layout, filtered) {
-        (Some(Layout::Verbatim), Some(distribution)) => Err(PluginFailure::new(format!(
-            "`{distribution}` cannot be published verbatim: its index lists packages that the \
-             filters left out"
-        ))
-        .with_hint("publish it structured")
-        .into()),
+    let obstacle = obstacle(context).await?;
+    match (context.options.layout, obstacle) {
+        (Some(Layout::Verbatim), Some(obstacle)) => {
+            let message = format!("Failed to publish verbatim: {obstacle}");
+            Err(PluginFailure::new(message).with_hint("publish it structured").into())
+        }
         (Some(Layout::Structured), _) | (None, Some(_)) => structured(context, writer).await,
         (Some(Layout::Verbatim) | None, None) => verbatim(context, writer).await,
     }
 }
 
-/// A distribution of the version that was mirrored through filters.
-async fn filtered(context: &PublishContext<Deb>) -> Result<Option<String>, PublishError> {
+/// Why upstream's own indices do not say what the version holds, if so.
+async fn obstacle(context: &PublishContext<Deb>) -> Result<Option<String>, PublishError> {
+    let present = &context.version.counts.present;
+    if present.contains_key(content::ADDITIONS) {
+        return Ok(Some("the version holds packages that upstream's indices do not list".into()));
+    }
+    if !present.contains_key(content::RELEASE_FILE) {
+        return Ok(Some("the version holds no release file".into()));
+    }
     let mut contents = context.contents_of(content::RELEASE_FILE);
     while let Some(page) = contents.next_page().await? {
         for unit in page {
             if let DebContent::ReleaseFile(release) = unit.content
                 && release.filtered
             {
-                return Ok(Some(release.distribution));
+                let name = release.distribution;
+                return Ok(Some(format!(
+                    "the indices of `{name}` list packages that the filters left out"
+                )));
             }
         }
     }

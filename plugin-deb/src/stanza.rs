@@ -242,6 +242,28 @@ impl<'a> Stanza<'a> {
     }
 }
 
+/// The lines of a stanza without the fields `names` (in any case), comments and what follows an
+/// empty line; ends in a line end.
+pub fn without_fields(stanza: &[u8], names: &[&str]) -> Vec<u8> {
+    let mut kept = Vec::with_capacity(stanza.len() + 1);
+    let mut is_kept = true;
+    let lines =
+        stanza.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    for line in lines.skip_while(|line| line.is_empty()).take_while(|line| !line.is_empty()) {
+        if !matches!(line[0], b' ' | b'\t') {
+            let name = line.split(|byte| *byte == b':').next().unwrap_or_default();
+            let is_named =
+                |wanted: &&str| name.trim_ascii_end().eq_ignore_ascii_case(wanted.as_bytes());
+            is_kept = line[0] != b'#' && !names.iter().any(is_named);
+        }
+        if is_kept {
+            kept.extend_from_slice(line);
+            kept.push(b'\n');
+        }
+    }
+    kept
+}
+
 /// Iterator over a stanza's fields; see [`Stanza::fields`].
 #[derive(Debug, Clone)]
 pub struct Fields<'a> {

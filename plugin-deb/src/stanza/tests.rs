@@ -89,6 +89,13 @@ fn a_stanza_without_end_is_refused() {
     assert_eq!(error, Some(StanzaError::TooLong { line: 1, limit: MAX_STANZA }));
 }
 
+#[test]
+fn fields_are_taken_out_with_their_continuations() {
+    let text = b"A: 1\n#x\nB:\n 2\n 3\nC: 4\r\nb: 5\n\nD: 6\n";
+    assert_eq!(without_fields(text, &["B"]), b"A: 1\nC: 4\n");
+    assert_eq!(without_fields(b"A: 1", &["b"]), b"A: 1\n");
+}
+
 proptest! {
     #[test]
     fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..400), step in 1..50_usize) {

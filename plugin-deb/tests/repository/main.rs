@@ -2,6 +2,7 @@
 //! layout, what goes wrong upstream, publications of both kinds.
 
 mod chosen;
+mod companions;
 mod conformance;
 mod defects;
 mod faults;
