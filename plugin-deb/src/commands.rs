@@ -10,6 +10,7 @@ use crate::{
     keys::{KeyStore, KeyStoreError},
     openpgp::{KeyAlgorithm, SigningError, SigningKey},
     options::SigningKeyName,
+    upload::Upload,
 };
 
 /// Keys that sign structured publications
@@ -60,7 +61,7 @@ pub(crate) fn all() -> Vec<clap::Command> {
         .about("Keys that sign structured publications")
         .subcommand_required(true)
         .arg_required_else_help(true);
-    vec![KeyCommand::augment_subcommands(key)]
+    vec![KeyCommand::augment_subcommands(key), Upload::command()]
 }
 
 /// Runs a subcommand of [`all`] for the installation in `home`.

@@ -5,7 +5,7 @@
 //! ([`selection`]) are fetched ([`index_fetch`]), decompressed ([`compression`]), cut into stanzas
 //! ([`stanza`], [`index_reader`]), chosen from ([`query`], [`catalog`]) and become content ([`package`], [`source`], [`content`],
 //! [`units`]) on its way into a repository version. A publication goes the other way
-//! ([`index_writer`]). [`Deb`] is what a program adds to its plugins.
+//! ([`index_writer`]); packages of one's own come in by `upload` ([`binary_archive`]). [`Deb`] is what a program adds to its plugins.
 
 mod plugin;
 pub use plugin::Deb;
@@ -44,6 +44,10 @@ pub mod catalog;
 pub mod content;
 
 pub mod units;
+
+pub mod binary_archive;
+
+mod upload;
 
 mod publish;
 

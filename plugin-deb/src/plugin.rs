@@ -6,16 +6,17 @@ use pulp_stages::{
     options::NoOptions,
     plugin::{CommandContext, CommandError, FirstStage, Plugin},
     publish::{PublicationWriter, PublishContext, PublishError},
-    sync::{SyncContext, SyncError},
+    sync::{Origin, SyncContext, SyncError, VersionDraft},
 };
 use serde_json::Value;
 
 use crate::{
     commands,
-    content::DebContent,
+    content::{Additions, DebContent},
     first_stage,
     options::{DebPublicationOptions, DebRemoteOptions},
     publish,
+    upload::Upload,
 };
 
 /// Apt repositories.
@@ -38,6 +39,16 @@ impl Plugin for Deb {
         first_stage::prepare(context).await
     }
 
+    /// What is added beside a mirror is noted, and may lie where another file lies: structured
+    /// publications find a place for it.
+    async fn finalize_version(&self, draft: &VersionDraft) -> Result<(), SyncError> {
+        if draft.origin() != Origin::Addition {
+            return Ok(());
+        }
+        draft.allow_conflicting_paths();
+        draft.associate_new(&DebContent::Additions(Additions {})).await
+    }
+
     async fn publish(
         &self,
         context: &PublishContext<Self>,
@@ -56,6 +67,11 @@ impl Plugin for Deb {
         name: &str,
         matches: &clap::ArgMatches,
     ) -> Result<Value, CommandError> {
+        if name == Upload::NAME {
+            let uploaded = Upload::parse(matches)?.run(context).await?;
+            return serde_json::to_value(uploaded)
+                .map_err(|error| CommandError::new("Failed to print").caused_by(error));
+        }
         let now = Timestamp::now().as_seconds();
         commands::run(context.installation.home(), name, matches, now).await
     }

@@ -1,0 +1,170 @@
+//! `pulp deb upload`: packages of one's own become content of a repository.
+//!
+//! Here stand the command line and what becomes of the version; [`read`] makes units of files, with
+//! the help of [`crate::binary_archive`]; the line behind it is the framework's.
+
+use std::path::PathBuf;
+
+use clap::{Args, FromArgMatches as _};
+use pulp_models::{Connection, DbError, PublicationId, repository, version};
+use pulp_stages::{
+    Content as _,
+    plugin::{CommandContext, CommandError, Plugin as _},
+    publish,
+    sync::{self, AddRequest, Added},
+};
+use serde::Serialize;
+
+use crate::{Deb, content::DebContent};
+
+mod read;
+
+use read::{PackageFile, ReadPackages};
+
+/// Add packages of one's own to a repository: `.deb`, `.udeb` and `.dsc` files
+///
+/// What they are is read from the files themselves. The files that a `.dsc` names are taken from
+/// the folder in which it lies. They become a new version, which is published if the repository
+/// publishes itself; what is there already makes no version.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Upload {
+    /// Repository that gets the packages
+    #[arg(long, value_name = "NAME")]
+    repository: String,
+    /// Distribution in which clients find them
+    #[arg(long, value_name = "PATH", default_value = "stable", value_parser = place)]
+    distribution: String,
+    /// Component in which clients find them
+    #[arg(long, value_name = "NAME", default_value = "main", value_parser = place)]
+    component: String,
+    /// Let a package take the place of another one with its name, version and architecture, which
+    /// confuses clients that have the other one
+    #[arg(long)]
+    replace: bool,
+    /// Local files
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+}
+
+/// Takes the name of a distribution or a component: a path without a slash at its end.
+fn place(text: &str) -> Result<String, String> {
+    let is_plain = !text.contains(|c: char| c.is_whitespace());
+    match pulp_models::RelativePath::new(text) {
+        Ok(_) if is_plain => Ok(text.to_owned()),
+        Ok(_) => Err("it holds white space".to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+impl Upload {
+    /// The subcommand's name.
+    pub(crate) const NAME: &'static str = "upload";
+
+    /// The subcommand.
+    pub(crate) fn command() -> clap::Command {
+        Self::augment_args(clap::Command::new(Self::NAME))
+    }
+
+    /// Reads the command line.
+    pub(crate) fn parse(matches: &clap::ArgMatches) -> Result<Self, CommandError> {
+        Self::from_arg_matches(matches).map_err(|error| CommandError::Usage(error.to_string()))
+    }
+
+    /// Adds the packages, then publishes the version.
+    pub(crate) async fn run(self, context: &CommandContext) -> Result<Uploaded, CommandError> {
+        let installation = &context.installation;
+        let name = self.repository.clone();
+        let repository =
+            installation.db.read(move |connection| repository::get(connection, &name)).await?;
+        if repository.plugin != Deb::NAME {
+            let (name, plugin) = (&repository.name, &repository.plugin);
+            return Err(CommandError::Usage(format!(
+                "Repository `{name}` is of type `{plugin}`, not `{}`",
+                Deb::NAME
+            )));
+        }
+        let packages = self.read().await?;
+        if !self.replace {
+            self.refuse_others(context, repository.id, &packages).await?;
+        }
+        let request = AddRequest {
+            task: "upload",
+            repository: repository.clone(),
+            first_stage: Box::new(ReadPackages::new(packages, installation.store.clone())),
+            cancel: context.cancel.clone(),
+            reporter: context.reporter.clone(),
+        };
+        let added = sync::add_content(&Deb, installation, request).await?;
+        let (cancel, reporter) = (context.cancel.clone(), context.reporter.clone());
+        let published =
+            publish::autopublish(&Deb, installation, &repository, cancel, reporter).await?;
+        Ok(Uploaded { added, publication: published.map(|published| published.publication) })
+    }
+
+    /// Reads what the files are, one after the other; their bytes are taken up later.
+    async fn read(&self) -> Result<Vec<PackageFile>, CommandError> {
+        let upload = self.clone();
+        let work = tokio::task::spawn_blocking(move || {
+            let read = |file: &PathBuf| {
+                read::read(file, &upload.distribution, &upload.component).map_err(|error| {
+                    let message = format!("Failed to read `{}`", file.display());
+                    CommandError::new(message).caused_by(error)
+                })
+            };
+            upload.files.iter().map(read).collect()
+        });
+        work.await.map_err(|_| CommandError::new("Interrupted"))?
+    }
+
+    /// Refuses packages whose place is taken by others: clients tell packages apart by name,
+    /// version and architecture alone.
+    async fn refuse_others(
+        &self,
+        context: &CommandContext,
+        repository: pulp_models::RepositoryId,
+        packages: &[PackageFile],
+    ) -> Result<(), CommandError> {
+        let units: Vec<DebContent> = packages.iter().map(|file| file.content.clone()).collect();
+        let taken = move |connection: &mut Connection| {
+            let latest = version::latest(connection, repository)?;
+            for unit in &units {
+                let Some(place) = unit.repo_key() else { continue };
+                let other = version::at_repo_key(connection, repository, latest, &place)?;
+                if other.is_some_and(|other| Some(other.natural_key) != unit.natural_key()) {
+                    return Ok::<_, DbError>(Some(describe(unit)));
+                }
+            }
+            Ok(None)
+        };
+        match context.installation.db.read(taken).await? {
+            None => Ok(()),
+            Some(package) => Err(CommandError::new(format!(
+                "There is another `{package}` in `{}` already",
+                self.repository
+            ))
+            .hint("raise its version, or use `--replace`")),
+        }
+    }
+}
+
+/// A package for people: name, version and architecture.
+fn describe(unit: &DebContent) -> String {
+    match unit {
+        DebContent::Package(package) => {
+            format!("{} {} {}", package.package, package.version, package.architecture)
+        }
+        DebContent::SourcePackage(package) => {
+            format!("{} {} source", package.package, package.version)
+        }
+        other => other.type_name().to_owned(),
+    }
+}
+
+/// What an upload did.
+#[derive(Debug, Serialize)]
+pub(crate) struct Uploaded {
+    #[serde(flatten)]
+    added: Added,
+    /// The publication of the latest version, if one was made.
+    publication: Option<PublicationId>,
+}
