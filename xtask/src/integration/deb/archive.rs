@@ -11,7 +11,8 @@ use tempfile::TempDir;
 
 use crate::{run, upstream::Upstream};
 
-const INDEX: &str = "dists/stable/main/binary-amd64/Packages";
+/// Where the suite's component lies.
+const COMPONENT: &str = "dists/stable/main";
 
 /// Packages in a folder, and a key to sign them with.
 pub(super) struct Archive {
@@ -52,21 +53,55 @@ impl Archive {
 
     /// Builds a package with one file in it.
     pub(super) fn add_package(&mut self, name: &str, version: &str, arch: &str) -> Result<()> {
+        self.build_package(name, version, arch, "kept, whatever it is")
+    }
+
+    /// Builds a package again, so that it is another one of the same name.
+    pub(super) fn change_package(&mut self, name: &str, version: &str, arch: &str) -> Result<()> {
+        self.build_package(name, version, arch, "another one")
+    }
+
+    fn build_package(&self, name: &str, version: &str, arch: &str, field: &str) -> Result<()> {
         let tree = self.folder.path().join("tree");
         fs::create_dir_all(tree.join("DEBIAN"))?;
         let control = format!(
             "Package: {name}\nVersion: {version}\nArchitecture: {arch}\n\
-             Maintainer: Lab <lab@example.invalid>\nX-Lab-Field: kept, whatever it is\n\
-             Description: a package\n of the lab\n"
+             Maintainer: Lab <lab@example.invalid>\nX-Lab-Field: {field}\n\
+             Priority: required\nDescription: a package\n of the lab\n"
         );
         fs::write(tree.join("DEBIAN/control"), control)?;
         let share = tree.join("usr/share").join(name);
         fs::create_dir_all(&share)?;
         fs::write(share.join("version"), version)?;
         let mut command = Command::new("dpkg-deb");
-        command.args(["--root-owner-group", "--build"]).arg(&tree);
+        command.arg("--build").arg(&tree);
+        // As everywhere, names of files leave out the epoch.
+        let version = version.split_once(':').map_or(version, |(_, rest)| rest);
         command.arg(self.root().join(format!("pool/main/{name}_{version}_{arch}.deb")));
         run::output_of(&mut command)?;
+        Ok(fs::remove_dir_all(tree)?)
+    }
+
+    /// Builds a source package with one file in it.
+    pub(super) fn add_source(&mut self, name: &str, version: &str) -> Result<()> {
+        let tree = self.folder.path().join("source");
+        fs::create_dir_all(tree.join("debian/source"))?;
+        let maintainer = "Lab <lab@example.invalid>";
+        let changelog = format!(
+            "{name} ({version}) stable; urgency=low\n\n  * Made for a test.\n\n \
+             -- {maintainer}  Sat, 11 Jul 2026 10:16:37 +0000\n"
+        );
+        let control = format!(
+            "Source: {name}\nMaintainer: {maintainer}\n\nPackage: {name}\nArchitecture: any\n\
+             Description: a package\n"
+        );
+        fs::write(tree.join("debian/changelog"), changelog)?;
+        fs::write(tree.join("debian/control"), control)?;
+        fs::write(tree.join("debian/source/format"), "3.0 (native)\n")?;
+        fs::write(tree.join("README"), version)?;
+        let pool = self.root().join("pool/main");
+        let mut command = Command::new("dpkg-source");
+        run::output_of(command.current_dir(pool).arg("--build").arg(&tree))?;
         Ok(fs::remove_dir_all(tree)?)
     }
 
@@ -76,10 +111,23 @@ impl Archive {
         Ok(fs::create_dir_all(self.root().join("pool/main"))?)
     }
 
-    /// The bytes of the package called `name`.
-    pub(super) fn package(&self, name: &str) -> Result<Vec<u8>> {
+    /// The files with one of these extensions, by name.
+    pub(super) fn files(&self, extensions: &[&str]) -> Result<Vec<PathBuf>> {
+        let mut files = Vec::new();
         for entry in fs::read_dir(self.root().join("pool/main"))? {
             let path = entry?.path();
+            let extension = path.extension().unwrap_or_default().to_string_lossy().into_owned();
+            if extensions.contains(&&*extension) {
+                files.push(path);
+            }
+        }
+        files.sort();
+        Ok(files)
+    }
+
+    /// The bytes of the package called `name`.
+    pub(super) fn package(&self, name: &str) -> Result<Vec<u8>> {
+        for path in self.files(&["deb"])? {
             let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             if file.split('_').next() == Some(name) {
                 return Ok(fs::read(path)?);
@@ -91,31 +139,49 @@ impl Archive {
     /// Writes indices and signed release files, and puts all of it below `debian/` upstream.
     pub(super) fn publish(&self, upstream: &Upstream) -> Result<()> {
         let root = self.root();
-        let index = root.join(INDEX);
-        fs::create_dir_all(index.parent().context("An index lies in a folder")?)?;
-        let packages = run::output_of(self.ftparchive().args(["packages", "pool/main"]))?;
-        fs::write(&index, packages)?;
-        run::output_of(Command::new("gzip").args(["--keep", "--force", "-n"]).arg(&index))?;
-        let suite = root.join("dists/stable");
+        let component = root.join(COMPONENT);
+        for (index, command) in [
+            ("binary-amd64/Packages", "packages"),
+            ("source/Sources", "sources"),
+            ("Contents-amd64", "contents"),
+        ] {
+            let text = run::output_of(self.ftparchive().args([command, "pool/main"]))?;
+            write_compressed(&component.join(index), &text)?;
+        }
+        let translation = "Package: hello\nDescription-md5: 5c2df97a1dc6b0b1f9e0b2dbd0a3a8a4\n\
+                           Description-en: a package\n of the lab\n\n";
+        write_compressed(&component.join("i18n/Translation-en"), translation)?;
+        self.release("dists/stable", &["Components=main", "Architectures=amd64 all"])?;
+        put(upstream, &root, &root)
+    }
+
+    /// The same as a flat repository.
+    pub(super) fn publish_flat(&self, upstream: &Upstream) -> Result<()> {
+        let root = self.root();
+        for (index, command) in [("Packages", "packages"), ("Sources", "sources")] {
+            let text = run::output_of(self.ftparchive().args([command, "pool/main"]))?;
+            write_compressed(&root.join(index), &text)?;
+        }
+        self.release(".", &[])?;
+        put(upstream, &root, &root)
+    }
+
+    /// Writes the release file of what is in `folder`, and signs it.
+    fn release(&self, folder: &str, fields: &[&str]) -> Result<()> {
+        let suite = self.root().join(folder);
         for name in ["Release", "InRelease"] {
             let _ = fs::remove_file(suite.join(name));
         }
         let mut command = self.ftparchive();
-        for (field, value) in [
-            ("Origin", "Lab"),
-            ("Suite", "stable"),
-            ("Codename", "stable"),
-            ("Components", "main"),
-            ("Architectures", "amd64 all"),
-        ] {
-            command.arg(format!("-oAPT::FTPArchive::Release::{field}={value}"));
+        for field in ["Origin=Lab", "Suite=stable", "Codename=stable"].iter().chain(fields) {
+            command.arg(format!("-oAPT::FTPArchive::Release::{field}"));
         }
-        let release = run::output_of(command.args(["release", "dists/stable"]))?;
+        let release = run::output_of(command.args(["release", folder]))?;
         fs::write(suite.join("Release"), release)?;
         let mut command = self.gpg();
         command.arg("--clearsign").arg("--output").arg(suite.join("InRelease"));
         run::output_of(command.arg(suite.join("Release")))?;
-        put(upstream, &root, &root)
+        Ok(())
     }
 
     fn root(&self) -> PathBuf {
@@ -142,6 +208,14 @@ impl Drop for Archive {
         command.arg("--homedir").arg(self.folder.path()).args(["--kill", "all"]);
         let _ = run::output_of(&mut command);
     }
+}
+
+/// Writes a file, and beside it the same compressed.
+fn write_compressed(path: &Path, text: &str) -> Result<()> {
+    fs::create_dir_all(path.parent().context("An index lies in a folder")?)?;
+    fs::write(path, text)?;
+    run::output_of(Command::new("gzip").args(["--keep", "--force", "-n"]).arg(path))?;
+    Ok(())
 }
 
 /// Puts every file below `folder` upstream.
