@@ -7,6 +7,7 @@ use pulp_stages::plugin::{CommandError, PluginFailure};
 use serde_json::{Value, json};
 
 use crate::{
+    copy::Copy,
     keys::{KeyStore, KeyStoreError},
     openpgp::{KeyAlgorithm, SigningError, SigningKey},
     options::SigningKeyName,
@@ -61,7 +62,7 @@ pub(crate) fn all() -> Vec<clap::Command> {
         .about("Keys that sign structured publications")
         .subcommand_required(true)
         .arg_required_else_help(true);
-    vec![KeyCommand::augment_subcommands(key), Upload::command()]
+    vec![KeyCommand::augment_subcommands(key), Upload::command(), Copy::command()]
 }
 
 /// Runs a subcommand of [`all`] for the installation in `home`.

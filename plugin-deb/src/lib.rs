@@ -49,6 +49,8 @@ pub mod binary_archive;
 
 mod upload;
 
+mod copy;
+
 mod publish;
 
 pub mod index_writer;

@@ -289,6 +289,16 @@ impl From<SigningKeyName> for String {
     }
 }
 
+/// Takes the name of a distribution or a component: a path without a slash at its end.
+pub(crate) fn place(text: &str) -> Result<String, String> {
+    let is_plain = !text.contains(|c: char| c.is_whitespace());
+    match pulp_models::RelativePath::new(text) {
+        Ok(_) if is_plain => Ok(text.to_owned()),
+        Ok(_) => Err("it holds white space".to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

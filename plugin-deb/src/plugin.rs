@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use pulp_models::Timestamp;
 use pulp_stages::{
     options::NoOptions,
-    plugin::{CommandContext, CommandError, FirstStage, Plugin},
+    plugin::{CommandContext, CommandError, FirstStage, Plugin, PluginFailure},
     publish::{PublicationWriter, PublishContext, PublishError},
     sync::{Origin, SyncContext, SyncError, VersionDraft},
 };
@@ -13,6 +13,7 @@ use serde_json::Value;
 use crate::{
     commands,
     content::{Additions, DebContent},
+    copy::Copy,
     first_stage,
     options::{DebPublicationOptions, DebRemoteOptions},
     publish,
@@ -67,12 +68,14 @@ impl Plugin for Deb {
         name: &str,
         matches: &clap::ArgMatches,
     ) -> Result<Value, CommandError> {
-        if name == Upload::NAME {
-            let uploaded = Upload::parse(matches)?.run(context).await?;
-            return serde_json::to_value(uploaded)
-                .map_err(|error| CommandError::new("Failed to print").caused_by(error));
-        }
-        let now = Timestamp::now().as_seconds();
-        commands::run(context.installation.home(), name, matches, now).await
+        let printed = match name {
+            Upload::NAME => serde_json::to_value(Upload::parse(matches)?.run(context).await?),
+            Copy::NAME => serde_json::to_value(Copy::parse(matches)?.run(context).await?),
+            _ => {
+                let now = Timestamp::now().as_seconds();
+                return commands::run(context.installation.home(), name, matches, now).await;
+            }
+        };
+        Ok(printed.map_err(|error| PluginFailure::new("Failed to print").caused_by(error))?)
     }
 }

@@ -6,16 +6,16 @@
 use std::path::PathBuf;
 
 use clap::{Args, FromArgMatches as _};
-use pulp_models::{Connection, DbError, PublicationId, repository, version};
+use pulp_models::{Connection, DbError, PublicationId, version};
 use pulp_stages::{
     Content as _,
-    plugin::{CommandContext, CommandError, Plugin as _},
+    plugin::{CommandContext, CommandError, PluginFailure},
     publish,
     sync::{self, AddRequest, Added},
 };
 use serde::Serialize;
 
-use crate::{Deb, content::DebContent};
+use crate::{Deb, content::DebContent, copy, options::place};
 
 mod read;
 
@@ -46,16 +46,6 @@ pub(crate) struct Upload {
     files: Vec<PathBuf>,
 }
 
-/// Takes the name of a distribution or a component: a path without a slash at its end.
-fn place(text: &str) -> Result<String, String> {
-    let is_plain = !text.contains(|c: char| c.is_whitespace());
-    match pulp_models::RelativePath::new(text) {
-        Ok(_) if is_plain => Ok(text.to_owned()),
-        Ok(_) => Err("it holds white space".to_owned()),
-        Err(error) => Err(error.to_string()),
-    }
-}
-
 impl Upload {
     /// The subcommand's name.
     pub(crate) const NAME: &'static str = "upload";
@@ -73,16 +63,7 @@ impl Upload {
     /// Adds the packages, then publishes the version.
     pub(crate) async fn run(self, context: &CommandContext) -> Result<Uploaded, CommandError> {
         let installation = &context.installation;
-        let name = self.repository.clone();
-        let repository =
-            installation.db.read(move |connection| repository::get(connection, &name)).await?;
-        if repository.plugin != Deb::NAME {
-            let (name, plugin) = (&repository.name, &repository.plugin);
-            return Err(CommandError::Usage(format!(
-                "Repository `{name}` is of type `{plugin}`, not `{}`",
-                Deb::NAME
-            )));
-        }
+        let repository = copy::find(context, &self.repository).await?;
         let packages = self.read().await?;
         if !self.replace {
             self.refuse_others(context, repository.id, &packages).await?;
@@ -108,12 +89,12 @@ impl Upload {
             let read = |file: &PathBuf| {
                 read::read(file, &upload.distribution, &upload.component).map_err(|error| {
                     let message = format!("Failed to read `{}`", file.display());
-                    CommandError::new(message).caused_by(error)
+                    PluginFailure::new(message).caused_by(error).into()
                 })
             };
             upload.files.iter().map(read).collect()
         });
-        work.await.map_err(|_| CommandError::new("Interrupted"))?
+        work.await.map_err(|_| PluginFailure::new("Interrupted"))?
     }
 
     /// Refuses packages whose place is taken by others: clients tell packages apart by name,
@@ -138,11 +119,12 @@ impl Upload {
         };
         match context.installation.db.read(taken).await? {
             None => Ok(()),
-            Some(package) => Err(CommandError::new(format!(
+            Some(package) => Err(PluginFailure::new(format!(
                 "There is another `{package}` in `{}` already",
                 self.repository
             ))
-            .hint("raise its version, or use `--replace`")),
+            .with_hint("raise its version, or use `--replace`")
+            .into()),
         }
     }
 }

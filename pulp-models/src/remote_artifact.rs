@@ -4,6 +4,8 @@
 //! a lost or reclaimed file be fetched again. A file may have sources at several remotes, and
 //! several mirrors at one of them, told apart by `position`.
 
+use std::collections::HashMap;
+
 use diesel::prelude::*;
 
 use crate::{
@@ -63,30 +65,62 @@ pub fn upsert(conn: &mut Connection, batch: &[NewRemoteArtifact]) -> Result<(), 
     Ok(())
 }
 
+/// The sources of every file of these units, each with the file's path; first the best mirrors of
+/// every remote. A unit without sources is absent from the map.
+pub fn load(
+    conn: &mut Connection,
+    contents: &[ContentId],
+) -> Result<HashMap<ContentId, Vec<(RelativePath, RemoteArtifact)>>, DbError> {
+    type Row = (ContentId, RelativePath, SourceRow);
+    use remote_artifact as t;
+    let mut contents = contents.to_vec();
+    contents.sort_unstable();
+    contents.dedup();
+    let mut found: HashMap<ContentId, Vec<_>> = HashMap::with_capacity(contents.len());
+    for chunk in contents.chunks(dialect::KEYS_PER_QUERY) {
+        let rows: Vec<Row> = on!(conn, c => t::table
+            .filter(t::content_id.eq_any(chunk))
+            .order((t::content_id, t::relative_path, t::position, t::remote_id))
+            .select((
+                t::content_id,
+                t::relative_path,
+                (t::remote_id, t::position, t::url, t::size, t::sha256, t::digests),
+            ))
+            .load(c))?;
+        for (content, path, source) in rows {
+            found.entry(content).or_default().push((path, read(source)?));
+        }
+    }
+    Ok(found)
+}
+
+type SourceRow = (RemoteId, i32, String, Option<i64>, Option<Sha256>, Option<JsonText>);
+
+fn read(
+    (remote, position, url, size, sha256, digests): SourceRow,
+) -> Result<RemoteArtifact, DbError> {
+    Ok(RemoteArtifact {
+        remote,
+        position: u16::try_from(position).unwrap_or(u16::MAX),
+        url: url.parse().map_err(DbError::corrupt("remote_artifact.url"))?,
+        expected: expected(size, sha256, digests)?,
+    })
+}
+
 /// The sources of one file, first the best mirrors of every remote.
 pub fn sources(
     conn: &mut Connection,
     content: ContentId,
     relative_path: &RelativePath,
 ) -> Result<Vec<RemoteArtifact>, DbError> {
-    type Row = (RemoteId, i32, String, Option<i64>, Option<Sha256>, Option<JsonText>);
     use remote_artifact as t;
-    let rows: Vec<Row> = on!(conn, c => t::table
+    let rows: Vec<SourceRow> = on!(conn, c => t::table
         .filter(t::content_id.eq(content))
         .filter(t::relative_path.eq(relative_path))
         .order((t::position, t::remote_id))
         .select((t::remote_id, t::position, t::url, t::size, t::sha256, t::digests))
         .load(c))?;
-    rows.into_iter()
-        .map(|(remote, position, url, size, sha256, digests)| {
-            Ok(RemoteArtifact {
-                remote,
-                position: u16::try_from(position).unwrap_or(u16::MAX),
-                url: url.parse().map_err(DbError::corrupt("remote_artifact.url"))?,
-                expected: expected(size, sha256, digests)?,
-            })
-        })
-        .collect()
+    rows.into_iter().map(read).collect()
 }
 
 fn row(new: &NewRemoteArtifact) -> dialect::RemoteArtifactRow<'_> {

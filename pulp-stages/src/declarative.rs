@@ -201,6 +201,19 @@ impl DeclarativeArtifact {
         }
     }
 
+    /// An artifact that is in the store already.
+    pub fn from_saved(relative_path: RelativePath, saved: Saved) -> Self {
+        Self {
+            relative_path,
+            urls: Vec::new(),
+            alternates: Vec::new(),
+            expected: Expected { size: Some(saved.size), digests: saved.digests.clone() },
+            remote: None,
+            deferred_download: false,
+            state: State::Saved(saved),
+        }
+    }
+
     /// Names the remote that `urls` belong to.
     #[must_use]
     pub const fn remote(mut self, remote: RemoteId) -> Self {

@@ -16,7 +16,7 @@ use pulp_models::{
 };
 use pulp_stages::{
     installation::Installation,
-    plugin::AnyPlugin,
+    plugin::{AnyPlugin, CommandContext},
     progress::Silent,
     publish::{PublishError, PublishRequest, Published},
     repository_settings::RepositorySettings,
@@ -118,7 +118,12 @@ impl Lab {
 
     /// Names and versions of the packages of the latest version, e.g. `hello 1.0 amd64`.
     pub(crate) async fn packages(&self) -> Vec<String> {
-        let units = self.units(Some("deb.package")).await;
+        self.packages_of("apt").await
+    }
+
+    /// The same of another repository.
+    pub(crate) async fn packages_of(&self, name: &'static str) -> Vec<String> {
+        let units = self.units_of(name, Some("deb.package")).await;
         let mut names: Vec<String> = units
             .iter()
             .map(|unit| {
@@ -133,8 +138,13 @@ impl Lab {
 
     /// The metadata of the latest version's units of a type, or of all.
     pub(crate) async fn units(&self, type_name: Option<&'static str>) -> Vec<String> {
-        let id = self.repository().await.id;
+        self.repository().await;
+        self.units_of("apt", type_name).await
+    }
+
+    async fn units_of(&self, name: &'static str, type_name: Option<&'static str>) -> Vec<String> {
         let read = move |connection: &mut _| {
+            let id = repository::get(connection, name)?.id;
             let latest = version::latest(connection, id)?;
             version::page(connection, id, latest, type_name, Columns::Metadata, None, 10_000)
         };
@@ -159,18 +169,47 @@ impl Lab {
     /// Publishes the latest version; gives what the publication's own rows serve, as far as it is
     /// stored.
     pub(crate) async fn publish(&self, options: Value) -> BTreeMap<String, Vec<u8>> {
-        let published = self.try_publish(options).await.expect("published");
+        self.publish_of("apt", options).await
+    }
+
+    /// The same of another repository.
+    pub(crate) async fn publish_of(
+        &self,
+        name: &'static str,
+        options: Value,
+    ) -> BTreeMap<String, Vec<u8>> {
+        let published = self.try_publish(name, options).await.expect("published");
         self.served(published.publication).await
+    }
+
+    /// Runs a command of the plugin; the error with its causes.
+    pub(crate) async fn command(&self, arguments: &[&str]) -> Result<Value, String> {
+        let commands = AnyPlugin::commands(&Deb);
+        let command = commands.into_iter().find(|one| one.get_name() == arguments[0]);
+        let matches = command.expect("a command").try_get_matches_from(arguments);
+        let context = CommandContext {
+            installation: self.installation.clone(),
+            cancel: CancellationToken::new(),
+            reporter: Arc::new(Silent),
+        };
+        let matches = matches.map_err(|error| error.to_string())?;
+        let done = AnyPlugin::run_command(&Deb, &context, arguments[0], &matches).await;
+        done.map_err(|error| report(&error))
     }
 
     /// The error of a publication that must fail.
     pub(crate) async fn publish_fails(&self, options: Value) -> String {
-        report(&self.try_publish(options).await.expect_err("publishing must fail"))
+        report(&self.try_publish("apt", options).await.expect_err("publishing must fail"))
     }
 
-    async fn try_publish(&self, options: Value) -> Result<Published, PublishError> {
+    async fn try_publish(
+        &self,
+        name: &'static str,
+        options: Value,
+    ) -> Result<Published, PublishError> {
+        let get = move |connection: &mut _| repository::get(connection, name);
         let request = PublishRequest {
-            repository: self.repository().await,
+            repository: self.installation.db.read(get).await.expect("a repository"),
             version: None,
             options,
             checkpoint: false,

@@ -5,6 +5,7 @@ mod chosen;
 mod companions;
 mod conformance;
 mod defects;
+mod copy;
 mod faults;
 mod kit;
 mod publish;

@@ -133,7 +133,8 @@ impl Warnings {
     /// Of a longer warning this many bytes are told: it may repeat what upstream wrote.
     pub const LONGEST: usize = 1000;
 
-    pub(crate) fn new(reporter: Arc<dyn Reporter>) -> Self {
+    /// None so far; they are shown by `reporter`.
+    pub fn new(reporter: Arc<dyn Reporter>) -> Self {
         Self { reporter, kept: Arc::default() }
     }
 
@@ -171,7 +172,7 @@ impl Warnings {
     }
 
     /// All that was kept, and how many more there were.
-    pub(crate) fn taken(&self) -> Vec<String> {
+    pub fn taken(&self) -> Vec<String> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let mut messages = std::mem::take(&mut kept.messages);
         if kept.dropped > 0 {
