@@ -67,11 +67,9 @@ pub(super) async fn pass_through(
 fn is_true(family: Family, filtered: bool) -> bool {
     match family {
         Family::Translations | Family::Installer => true,
-        Family::Contents
-        | Family::Commands
-        | Family::Appstream
-        | Family::Icons
-        | Family::Other => !filtered,
+        Family::Contents | Family::Commands | Family::Appstream | Family::Icons | Family::Other => {
+            !filtered
+        }
         Family::Packages
         | Family::InstallerPackages
         | Family::Sources
