@@ -103,12 +103,11 @@ async fn answer(State(routes): State<Arc<RegistryRoutes>>, request: Request) -> 
 impl RegistryRoutes {
     async fn respond(&self, head: &Parts, body: Body) -> Result<Response, RegistryError> {
         let path = head.uri.path();
-        let endpoint = match path.strip_prefix("/extensions/v2/") {
-            Some(below) => Endpoint::parse_extension(below)?,
-            None => {
-                let below = path.strip_prefix("/v2").unwrap_or(path);
-                Endpoint::parse(below.trim_start_matches('/'))?
-            }
+        let endpoint = if let Some(below) = path.strip_prefix("/extensions/v2/") {
+            Endpoint::parse_extension(below)?
+        } else {
+            let below = path.strip_prefix("/v2").unwrap_or(path);
+            Endpoint::parse(below.trim_start_matches('/'))?
         };
         let caller = self.caller(head, &endpoint).await?;
         let (method, headers, query) = (&head.method, &head.headers, head.uri.query());

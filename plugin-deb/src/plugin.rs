@@ -6,7 +6,7 @@ use pulp_stages::{
     options::NoOptions,
     plugin::{CommandContext, CommandError, FirstStage, Plugin, PluginFailure},
     publish::{PublicationWriter, PublishContext, PublishError},
-    sync::{Origin, SyncContext, SyncError, VersionDraft},
+    sync::{MadeBy, SyncContext, SyncError, VersionDraft},
 };
 use serde_json::Value;
 
@@ -43,7 +43,7 @@ impl Plugin for Deb {
     /// What is added beside a mirror is noted, and may lie where another file lies: structured
     /// publications find a place for it.
     async fn finalize_version(&self, draft: &VersionDraft) -> Result<(), SyncError> {
-        if draft.origin() != Origin::Addition {
+        if draft.made_by() != MadeBy::Addition {
             return Ok(());
         }
         draft.allow_conflicting_paths();
