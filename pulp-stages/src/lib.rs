@@ -75,60 +75,10 @@
 //! # }
 //! ```
 //!
-//! # Awaiting what was put
-//!
-//! Some upstreams say only in one file what the others are: an index must be downloaded before its
-//! entries can be declared. A unit's [`Resolution`] is for that. It is a future; it is ready when
-//! the unit is saved, artifacts and all.
-//!
-//! Right: put everything that is known, *then* await. The units travel together, in full batches.
-//! Wrong: await each one after its put. Then each travels alone, through every stage, while the
-//! database writes one row at a time.
-//!
-//! ```
-//! # use pulp_models::Key;
-//! # use pulp_stages::{DeclarativeContent, Outbox, StageError};
-//! # #[derive(Clone, serde::Serialize, serde::Deserialize)]
-//! # struct Note { text: String }
-//! # impl pulp_stages::Content for Note {
-//! #     type Extra = ();
-//! #     fn type_name(&self) -> &'static str { "note.note" }
-//! #     fn natural_key(&self) -> Option<Key> { None }
-//! # }
-//! # fn entries(_: &Note) -> Vec<DeclarativeContent<Note>> { Vec::new() }
-//! /// Two levels: indices, and what they list.
-//! async fn declare(
-//!     indices: Vec<DeclarativeContent<Note>>,
-//!     output: &Outbox<Note>,
-//! ) -> Result<(), StageError> {
-//!     let mut handles = Vec::new();
-//!     for index in indices {
-//!         // Wrong: `output.put_awaitable(index).await?.await?`
-//!         handles.push(output.put_awaitable(index).await?);
-//!     }
-//!     for handle in handles {
-//!         let index = handle.await?;
-//!         output.put_all(entries(&index.content)).await?;
-//!     }
-//!     Ok(())
-//! }
-//! ```
-//!
-//! Nothing that one awaits can hang: a unit that is dropped, lost or given up tells those who
-//! await it ([`ResolutionError`]), and so does awaiting a unit that one has not put yet. What no
-//! type can prevent is a stage that awaits a unit *behind* it: only a first stage, which has
-//! nothing behind it, should await; a later one only what it has put itself.
-//!
-//! # What a stage has to do
-//!
-//! - Take its input to the end: what it leaves would be lost, so that is an error.
-//! - Work in [batches](Inbox::batches) if it asks the database, [one by one](Inbox::items) if not.
-//! - Not compute for long on its task: parsing, hashing and decompressing belong on the blocking
-//!   pool, by [`Scope::spawn_blocking`]; a parser there passes units on by
-//!   [`Outbox::blocking_put_all`]. The [`Profile`] tells who does ([`StageProfile::longest_poll`]).
-//! - Be ready to be dropped at any `await`. What must not be cut in half, such as a write, is
-//!   [shielded](Scope::shield).
-//! - Name what it failed on: `?` makes a [`StageError`] of any error, [`Blame`] adds unit and URL.
+//! The [`guide`] goes on from here: a plugin step by step, on-demand, futures, stages, routes,
+//! publishing, tests, speed.
+
+pub mod guide;
 
 pub mod plugin;
 mod plugin_failure;
