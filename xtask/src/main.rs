@@ -18,6 +18,7 @@ mod checks;
 mod client;
 mod demo;
 mod integration;
+mod new_plugin;
 mod probe;
 mod process;
 mod pulp;
@@ -62,6 +63,11 @@ enum Command {
     Soak(soak::SoakFlags),
     /// The rules of the house that no compiler checks
     Tidy,
+    /// Writes a crate for a new repository type, complete, tested and registered
+    NewPlugin {
+        /// The type's name, e.g. `rpm`: the crate is called `plugin-NAME`
+        name: String,
+    },
     /// Mirrors a small upstream, serves it and prints how to fetch from it
     Demo {
         /// Fetch one file, compare it and end
@@ -85,6 +91,16 @@ fn main() -> ExitCode {
         Command::Bench(options) => return measured(&options),
         Command::Soak(flags) => soak::run(&report, flags),
         Command::Tidy => tidy::run(&report),
+        Command::NewPlugin { name } => report.check("new plugin", || {
+            new_plugin::write(run::root(), &new_plugin::Name::parse(&name)?)?;
+            println!("wrote `plugin-{name}/`, added it to `Cargo.toml` and to `src/main.rs`; now");
+            println!();
+            println!("    cargo test -p plugin-{name}               # with PULP_TEST_POSTGRES set");
+            println!("    cargo test -p plugin-{name} -- sqlite::   # without PostgreSQL");
+            println!();
+            println!("and on with `plugin-{name}/src/lib.rs` and the guide (`pulp_stages::guide`)");
+            Ok(())
+        }),
         Command::Demo { once } => report.check("demo", || demo::run(once)),
     }
     report.close()
