@@ -22,10 +22,10 @@ pub(super) const DOCUMENTS: &[Document] = &[
     document(
         "a bomb of which the release file tells less",
         Told(&[INDEX, "more than 1000"]),
-        || compressed(1 << 30, Some(1000)),
+        || compressed(256 << 20, Some(1000)),
     ),
     document("a bomb of which the release file tells nothing", Told(&[INDEX, "more than"]), || {
-        compressed(256 << 20, None)
+        compressed(100 << 20, None)
     }),
     document("a field of 100 MB", Told(&[INDEX, "longer than"]), || {
         let filler = "x".repeat(100 << 20);
@@ -75,7 +75,7 @@ fn plain(index: &str) -> Files {
 /// An archive with an index of so many empty lines, compressed; the release file says that there are
 /// `told` of them.
 fn compressed(length: usize, told: Option<usize>) -> Files {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
     let piece = vec![b'\n'; 1 << 20];
     for _ in 0..length >> 20 {
         encoder.write_all(&piece).expect("memory takes everything");
