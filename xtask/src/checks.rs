@@ -25,7 +25,7 @@ pub(crate) fn all(report: &Report) {
     });
     tests(report);
     integration::run(report, None, None, None);
-    soak::run(report, soak::SoakFlags::brief());
+    soak::run(report, &soak::SoakFlags::brief());
     report.timed(Phase::Test, || report.check("bench", bench::check));
     report.print_times();
 }

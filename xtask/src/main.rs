@@ -89,7 +89,7 @@ fn main() -> ExitCode {
             integration::run(&report, suite, db, only.as_deref());
         }
         Command::Bench(options) => return measured(&options),
-        Command::Soak(flags) => soak::run(&report, flags),
+        Command::Soak(flags) => soak::run(&report, &flags),
         Command::Tidy => tidy::run(&report),
         Command::NewPlugin { name } => report.check("new plugin", || {
             new_plugin::write(run::root(), &new_plugin::Name::parse(&name)?)?;

@@ -5,6 +5,8 @@
 
 use std::time::{Duration, Instant};
 
+use anyhow::Result;
+
 use crate::{
     integration::Backend,
     probe,
@@ -31,7 +33,7 @@ const BRIEF_CROWD: Duration = Duration::from_secs(30);
 const LONG_CROWD: Duration = Duration::from_secs(300);
 
 /// How to soak.
-#[derive(Debug, Clone, Copy, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(crate) struct SoakFlags {
     /// How long to go on, at least [default: a short run, as in `cargo xtask test`]
     #[arg(long, value_name = "MINUTES")]
@@ -42,17 +44,20 @@ pub(crate) struct SoakFlags {
     /// Only on this database
     #[arg(long)]
     db: Option<Backend>,
+    /// Only what has this in its name
+    #[arg(long)]
+    only: Option<String>,
 }
 
 impl SoakFlags {
     /// The run that is a part of every test.
     pub(crate) const fn brief() -> Self {
-        Self { minutes: None, seed: None, db: None }
+        Self { minutes: None, seed: None, db: None, only: None }
     }
 }
 
 /// Runs it.
-pub(crate) fn run(report: &Report, flags: SoakFlags) {
+pub(crate) fn run(report: &Report, flags: &SoakFlags) {
     let program = match report.timed(Phase::Build, run::build) {
         Ok(program) => program,
         Err(error) => return report.failed("soak", &error),
@@ -68,29 +73,22 @@ pub(crate) fn run(report: &Report, flags: SoakFlags) {
     let begin = Instant::now();
     let end = flags.minutes.map(|minutes| begin + Duration::from_secs(minutes * 60));
     let mut seed = flags.seed.unwrap_or_else(random_seed);
+    let check = |name: &str, run: &dyn Fn() -> Result<()>| {
+        if flags.only.as_deref().is_none_or(|only| name.contains(only)) {
+            report.timed(Phase::Test, || report.check(name, run));
+        }
+    };
     loop {
-        report.timed(Phase::Test, || {
-            println!("soak: seed {seed}");
-            report.check("killed anywhere: nothing is lost, nothing half made is seen", || {
-                let (census, begin) = (Census::default(), Instant::now());
-                let plan = Plan { program: &program, seed, backends: &backends, rounds: BRIEF };
-                let outcome = plan.run(&census);
-                let (deaths, taken) = (census.deaths(), begin.elapsed().as_secs());
-                println!("{deaths} kills in {taken} s, seed {seed}\n{}", census.table());
-                outcome?;
-                census.is_everywhere()
-            });
+        println!("soak: seed {seed}");
+        check("killed anywhere: nothing is lost, nothing half made is seen", &|| {
+            kill(&Plan { program: &program, seed, backends: &backends, rounds: BRIEF })
         });
-        for backend in &backends {
-            report.timed(Phase::Test, || {
-                let name = format!("crowded on {backend:?}: nobody is in anybody's way");
-                report.check(&name, || {
-                    let time = if end.is_some() { LONG_CROWD } else { BRIEF_CROWD };
-                    let crowd = Crowd { program: &program, seed, backend: *backend, time };
-                    let tally = crowd.run()?;
-                    println!("{}", tally.summary());
-                    Ok(())
-                });
+        for backend in backends.iter().copied() {
+            let time = if end.is_some() { LONG_CROWD } else { BRIEF_CROWD };
+            check(&format!("crowded on {backend:?}: nobody is in anybody's way"), &|| {
+                let tally = Crowd { program: &program, seed, backend, time }.run()?;
+                println!("{}", tally.summary());
+                Ok(())
             });
         }
         seed = seed.wrapping_add(1);
@@ -98,6 +96,16 @@ pub(crate) fn run(report: &Report, flags: SoakFlags) {
             return;
         }
     }
+}
+
+/// Kills, and tells how far they had come who died.
+fn kill(plan: &Plan<'_>) -> Result<()> {
+    let (census, begin) = (Census::default(), Instant::now());
+    let outcome = plan.run(&census);
+    let (deaths, taken) = (census.deaths(), begin.elapsed().as_secs());
+    println!("{deaths} kills in {taken} s, seed {}\n{}", plan.seed, census.table());
+    outcome?;
+    census.is_everywhere()
 }
 
 /// Another one each time.
