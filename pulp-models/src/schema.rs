@@ -278,3 +278,5 @@ allow_tables_to_appear_in_same_query!(
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod upgrades;

@@ -10,7 +10,7 @@
 
 use std::{ops::Deref, thread};
 
-use diesel::connection::SimpleConnection as _;
+use diesel::{Connection as _, SqliteConnection, connection::SimpleConnection as _};
 use tempfile::TempDir;
 
 use crate::db::{DatabaseUrl, Db, PostgresConnector};
@@ -32,9 +32,19 @@ enum Scratch {
 impl TestDatabase {
     /// A new SQLite file in a temporary folder.
     pub async fn sqlite() -> Self {
+        Self::sqlite_with("").await
+    }
+
+    /// The same after `statements`, and then opened.
+    pub(crate) async fn sqlite_with(statements: &str) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
-        let url = DatabaseUrl::sqlite(&folder.path().join("pulp.sqlite"));
-        Self::open(url, Scratch::Folder(folder)).await
+        let path = folder.path().join("pulp.sqlite");
+        if !statements.is_empty() {
+            let name = path.to_str().expect("temporary folders have plain names");
+            let mut connection = SqliteConnection::establish(name).expect("a new file");
+            connection.batch_execute(statements).expect("valid statements");
+        }
+        Self::open(DatabaseUrl::sqlite(&path), Scratch::Folder(folder)).await
     }
 
     /// A new schema in the database that `PULP_TEST_POSTGRES` names.
@@ -42,6 +52,11 @@ impl TestDatabase {
     /// # Panics
     /// When the variable is unset or the server cannot be used.
     pub async fn postgres() -> Self {
+        Self::postgres_with("").await
+    }
+
+    /// The same after `statements`, and then opened.
+    pub(crate) async fn postgres_with(statements: &str) -> Self {
         let admin = std::env::var(POSTGRES_VARIABLE).unwrap_or_else(|_| {
             panic!("{POSTGRES_VARIABLE} is unset; skip `postgres::` or set it to a postgres:// URL")
         });
@@ -50,7 +65,10 @@ impl TestDatabase {
         administer(&admin, format!("CREATE SCHEMA {name}"));
         let mut url = admin.expose_postgres().expect("a postgres:// URL").clone();
         url.query_pairs_mut().append_pair("options", &format!("-csearch_path={name}"));
-        let url = url.as_str().parse().expect("still a database URL");
+        let url: DatabaseUrl = url.as_str().parse().expect("still a database URL");
+        if !statements.is_empty() {
+            administer(&url, statements.to_owned());
+        }
         Self::open(url, Scratch::Schema { admin, name }).await
     }
 

@@ -52,6 +52,16 @@ pub(super) fn lock_sqlite(url: &DatabaseUrl) -> Result<Option<File>, DbError> {
     })
 }
 
+/// The names of all migrations, in their order.
+#[cfg(test)]
+pub(crate) fn names() -> Vec<String> {
+    let ours: Vec<Box<dyn Migration<diesel::sqlite::Sqlite>>> =
+        SQLITE.migrations().expect("embedded");
+    let mut names: Vec<_> = ours.iter().map(|migration| migration.name().to_string()).collect();
+    names.sort_unstable();
+    names
+}
+
 fn run<C, DB>(
     connection: &mut C,
     migrations: EmbeddedMigrations,

@@ -29,6 +29,8 @@ mod url;
 
 use std::sync::Arc;
 
+#[cfg(test)]
+pub(crate) use self::migrate::names as migrations;
 pub use self::{
     connection::Connection,
     error::DbError,

@@ -27,7 +27,7 @@ enum Order {
 }
 
 /// One line per column, key, index and foreign key, in words that both databases share.
-fn describe(conn: &mut Connection) -> Result<String, DbError> {
+pub(super) fn describe(conn: &mut Connection) -> Result<String, DbError> {
     let queries: &[&str] = match conn.backend() {
         Backend::Sqlite(_) => &SQLITE,
         Backend::Postgres(_) => &POSTGRES,
