@@ -143,3 +143,23 @@ pub(crate) fn find_plugin<'a>(
             .hint(format!("the plugins are: {}", known.join(", ")))
     })
 }
+
+#[cfg(test)]
+mod fuzz {
+    use pulp_stages::testing::fuzz;
+
+    use super::Document;
+
+    #[test]
+    fn declarations() {
+        let seeds: [&[u8]; 2] = [
+            b"repositories:\n- name: a\n  plugin: file\n  url: http://h/x\n  remote:\n    headers:\n    - \
+              {name: a, value: b}\n  options: &o {b: [1, 2]}\n  repository: *o\n",
+            b"repositories: [{name: a, plugin: deb, url: 'http://u:p@h/', policy: on_demand}]\n",
+        ];
+        fuzz(&seeds, |bytes| {
+            let text = String::from_utf8_lossy(bytes);
+            drop(serde_yaml::from_str::<Document>(&text));
+        });
+    }
+}

@@ -221,3 +221,22 @@ fn default_home() -> Option<PathBuf> {
         if cfg!(target_os = "macos") { "Library/Application Support" } else { ".local/share" };
     Some(user.join(data).join("pulp"))
 }
+
+#[cfg(test)]
+mod fuzz {
+    use pulp_stages::testing::fuzz;
+
+    use super::SettingsFile;
+
+    #[test]
+    fn settings_files() {
+        let seeds: [&[u8]; 2] = [
+            b"home: /var/lib/pulp\ndatabase_url: postgres://u@h/d\nlog: info\nlog_format: json\n",
+            b"{home: \"a\", log: &x [*x]}",
+        ];
+        fuzz(&seeds, |bytes| {
+            let text = String::from_utf8_lossy(bytes);
+            drop(serde_yaml::from_str::<SettingsFile>(&text));
+        });
+    }
+}

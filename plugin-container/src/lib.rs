@@ -34,6 +34,8 @@ pub mod paging;
 mod routes;
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod testing;
 
 pub use plugin::Container;

@@ -58,3 +58,6 @@ pub mod index_writer;
 pub mod keys;
 
 mod commands;
+
+#[cfg(test)]
+mod fuzz;

@@ -21,6 +21,8 @@ mod publisher;
 mod upload;
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod testing;
 
 pub use entry::{Entry, ParseError, Place, Problem};

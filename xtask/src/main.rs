@@ -17,6 +17,7 @@ mod bench;
 mod checks;
 mod client;
 mod demo;
+mod fuzz;
 mod integration;
 mod new_plugin;
 mod probe;
@@ -68,6 +69,14 @@ enum Command {
         /// The type's name, e.g. `rpm`: the crate is called `plugin-NAME`
         name: String,
     },
+    /// Feeds parsers what no upstream should send, for longer than the tests do
+    Fuzz {
+        /// Only targets whose name contains this
+        target: Option<String>,
+        /// How long each target is tried
+        #[arg(long, default_value_t = 1)]
+        minutes: u64,
+    },
     /// Mirrors a small upstream, serves it and prints how to fetch from it
     Demo {
         /// Fetch one file, compare it and end
@@ -101,6 +110,9 @@ fn main() -> ExitCode {
             println!("and on with `plugin-{name}/src/lib.rs` and the guide (`pulp_stages::guide`)");
             Ok(())
         }),
+        Command::Fuzz { target, minutes } => {
+            report.check("fuzz", || fuzz::run(target.as_deref(), minutes));
+        }
         Command::Demo { once } => report.check("demo", || demo::run(once)),
     }
     report.close()

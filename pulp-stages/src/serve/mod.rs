@@ -44,6 +44,8 @@ mod tls;
 pub mod users;
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod tests;
 
 use std::sync::Arc;

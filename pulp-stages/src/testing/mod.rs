@@ -1,5 +1,5 @@
 //! The test kit: upstreams that misbehave on request, a line for a single stage, an installation to
-//! try things on, and [`conformance`]: what every repository type must do.
+//! try things on, inputs for parsers, and [`conformance`]: what every repository type must do.
 //!
 //! Everything listens on `127.0.0.1` at a port the system chooses and stops when dropped. What a test
 //! asserts with is what really crossed the socket: a log of requests and a count of bytes sent.
@@ -24,6 +24,7 @@ mod answer;
 mod body;
 pub mod conformance;
 mod fault;
+mod fuzz;
 mod lab;
 mod line;
 mod listener;
@@ -34,6 +35,7 @@ mod upstream;
 
 pub use conformance::{Blueprint, Sample};
 pub use fault::Fault;
+pub use fuzz::fuzz;
 pub use lab::{Lab, report};
 pub use line::run_stage;
 pub use proxy::ForwardProxy;
