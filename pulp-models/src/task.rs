@@ -326,7 +326,19 @@ fn columns(owner: Option<&Owner>) -> (Option<&str>, Option<i64>) {
 }
 
 fn json(value: Option<&Value>) -> Option<JsonText> {
-    value.map(|value| JsonText(value.to_string()))
+    value.map(|value| JsonText(without_nul(value.clone()).to_string()))
+}
+
+/// Errors and warnings quote what upstream sent, and PostgreSQL takes no NUL in a JSON text.
+fn without_nul(value: Value) -> Value {
+    match value {
+        Value::String(text) => Value::String(text.replace('\0', "\u{fffd}")),
+        Value::Array(all) => all.into_iter().map(without_nul).collect(),
+        Value::Object(all) => {
+            all.into_iter().map(|(name, value)| (name, without_nul(value))).collect()
+        }
+        other => other,
+    }
 }
 
 #[derive(Queryable)]

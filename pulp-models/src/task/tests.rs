@@ -46,6 +46,19 @@ both_databases! {
         .expect("done");
     }
 
+    async fn an_error_that_quotes_a_nul_is_recorded(db: TestDatabase) {
+        db.write(|conn| {
+            let id = create(conn, &new(None))?;
+            start(conn, id, &Owner::this_process())?;
+            assert!(fail(conn, id, &serde_json::json!({ "causes": ["Line \0 is no field"] }))?);
+            let error = get(conn, id)?.error.expect("an error");
+            assert_eq!(error["causes"][0], "Line \u{fffd} is no field");
+            Ok(())
+        })
+        .await
+        .expect("a database");
+    }
+
     async fn a_task_lives_and_ends_once(db: TestDatabase) {
         db.write(|conn| {
             let repository = RepositoryId::new();
