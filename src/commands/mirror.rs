@@ -109,7 +109,11 @@ async fn take_back(session: &Session, installation: &Installation, declared: &[d
             session.printer.note(format!("Nothing was mirrored, so `{name}` is gone again"));
         }
         Ok(None) => {}
-        Err(failure) => session.printer.failure(&failure.error, failure.hint.as_deref()),
+        // The mirror's own error is yet to be told, and is what there is to mend.
+        Err(failure) => session.printer.warning(format!(
+            "What was declared for this mirror stays: it could not be removed: {:#}",
+            failure.error
+        )),
     }
 }
 
