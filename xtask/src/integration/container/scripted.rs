@@ -16,7 +16,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use serde_json::{Value, json};
 
 use self::served::Served;
@@ -80,14 +80,16 @@ fn refused(lab: &Lab, registry: &Scripted, more: &[&str], told: &[&str]) -> Resu
     lab.pulp.has_no_temporary_files()
 }
 
-/// How many versions the mirror has. A repository has one from its beginning, an empty one.
+/// How many versions the mirror has: none as long as there is no repository, as after a first
+/// mirror that failed.
 fn versions(lab: &Lab) -> Result<usize> {
     let list = ["container", "repository", "version", "list", "--repository", NAME, "--json"];
     let output = lab.pulp.try_run(&list)?;
-    if !output.status.success() {
-        return Ok(1);
+    match output.status.code() {
+        Some(0) => Ok(serde_json::from_str::<Vec<Value>>(&output.stdout)?.len()),
+        Some(4) => Ok(0),
+        _ => bail!("The versions cannot be listed: {}", output.stderr),
     }
-    Ok(serde_json::from_str::<Vec<Value>>(&output.stdout)?.len())
 }
 
 /// A running registry; ends when dropped.
