@@ -133,8 +133,15 @@ fn file_to_source(conn: &mut Connection, limit: i64) -> Result<Vec<String>, DbEr
         ))
         .filter(content_artifact::sha256.is_null())
         .filter(remote_artifact::url.nullable().is_null())
+        // By way of the repositories, whose key leads the index. Otherwise PostgreSQL, as long as it
+        // has not analysed the tables, walks that whole index once per file.
         .filter(content_artifact::content_id.eq_any(
-            repository_content::table.select(repository_content::content_id),
+            repository::table
+                .inner_join(
+                    repository_content::table
+                        .on(repository_content::repository_id.eq(repository::id)),
+                )
+                .select(repository_content::content_id),
         ))
         .limit(limit)
         .select((content_artifact::content_id, content_artifact::relative_path))
