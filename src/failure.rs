@@ -76,6 +76,7 @@ const SHORTAGES: &[(&str, &str)] = &[
     // All that SQLite says of it.
     ("unable to open database file", HANDLES),
     ("connection closed", DATABASE),
+    ("error connecting to server", DATABASE),
     ("the database system is", DATABASE),
     ("terminating connection", DATABASE),
 ];
