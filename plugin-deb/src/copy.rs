@@ -7,14 +7,10 @@
 use std::num::NonZeroU32;
 
 use clap::{Args, FromArgMatches as _};
-use pulp_models::{
-    PublicationId, VersionNumber,
-    repository::{self, Repository},
-};
+use pulp_models::VersionNumber;
 use pulp_stages::{
-    plugin::{CommandContext, CommandError, Plugin as _},
-    publish,
-    sync::{self, AddRequest, Added, Warnings},
+    plugin::{Addition, CommandContext, CommandError},
+    sync::Warnings,
 };
 use serde::Serialize;
 
@@ -80,15 +76,14 @@ impl Copy {
 
     /// Copies the packages, then publishes the version.
     pub(crate) async fn run(self, context: &CommandContext) -> Result<Copied, CommandError> {
-        let installation = &context.installation;
         let mut sources = Vec::new();
         for from in &self.from {
             sources.push(source(context, from).await?);
         }
-        let repository = find(context, &self.to).await?;
+        let repository = context.repository::<Deb>(&self.to).await?;
         let warnings = Warnings::new(context.reporter.clone());
         let first_stage = CopyPackages {
-            installation: installation.clone(),
+            installation: context.installation.clone(),
             sources,
             selection: DebRemoteOptions {
                 filters: self.filters,
@@ -101,19 +96,8 @@ impl Copy {
             component: self.component,
             warnings: warnings.clone(),
         };
-        let request = AddRequest {
-            task: "copy",
-            repository: repository.clone(),
-            first_stage: Box::new(first_stage),
-            cancel: context.cancel.clone(),
-            reporter: context.reporter.clone(),
-        };
-        let added = sync::add_content(&Deb, installation, request).await?;
-        let (cancel, reporter) = (context.cancel.clone(), context.reporter.clone());
-        let published =
-            publish::autopublish(&Deb, installation, &repository, cancel, reporter).await?;
-        let publication = published.map(|published| published.publication);
-        Ok(Copied { added, publication, warnings: warnings.taken() })
+        let addition = context.add(&Deb, Self::NAME, repository, Box::new(first_stage)).await?;
+        Ok(Copied { addition, warnings: warnings.taken() })
     }
 }
 
@@ -121,9 +105,7 @@ impl Copy {
 #[derive(Debug, Serialize)]
 pub(crate) struct Copied {
     #[serde(flatten)]
-    added: Added,
-    /// The publication of the latest version, if one was made.
-    publication: Option<PublicationId>,
+    addition: Addition,
     /// What packages need and no source has.
     warnings: Vec<String>,
 }
@@ -134,19 +116,7 @@ async fn source(context: &CommandContext, text: &str) -> Result<Source, CommandE
         number.parse().ok().map(|number| (name, Some(VersionNumber(number))))
     });
     let (name, number) = numbered.unwrap_or((text, None));
-    let repository = find(context, name).await?;
+    let repository = context.repository::<Deb>(name).await?;
     let version = context.installation.version(&repository, number).await?;
     Ok(Source { repository: repository.id, version: version.number })
-}
-
-/// The apt repository called `name`.
-pub(crate) async fn find(context: &CommandContext, name: &str) -> Result<Repository, CommandError> {
-    let wanted = name.to_owned();
-    let db = &context.installation.db;
-    let found = db.read(move |connection| repository::get(connection, &wanted)).await?;
-    if found.plugin == Deb::NAME {
-        return Ok(found);
-    }
-    let (plugin, own) = (&found.plugin, Deb::NAME);
-    Err(CommandError::Usage(format!("Repository `{name}` is of type `{plugin}`, not `{own}`")))
 }

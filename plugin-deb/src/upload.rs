@@ -6,16 +6,13 @@
 use std::path::PathBuf;
 
 use clap::{Args, FromArgMatches as _};
-use pulp_models::{Connection, DbError, PublicationId, version};
+use pulp_models::{Connection, DbError, version};
 use pulp_stages::{
     Content as _,
-    plugin::{CommandContext, CommandError, PluginFailure},
-    publish,
-    sync::{self, AddRequest, Added},
+    plugin::{Addition, CommandContext, CommandError, PluginFailure},
 };
-use serde::Serialize;
 
-use crate::{Deb, content::DebContent, copy, options::place};
+use crate::{Deb, content::DebContent, options::place};
 
 mod read;
 
@@ -61,25 +58,14 @@ impl Upload {
     }
 
     /// Adds the packages, then publishes the version.
-    pub(crate) async fn run(self, context: &CommandContext) -> Result<Uploaded, CommandError> {
-        let installation = &context.installation;
-        let repository = copy::find(context, &self.repository).await?;
+    pub(crate) async fn run(self, context: &CommandContext) -> Result<Addition, CommandError> {
+        let repository = context.repository::<Deb>(&self.repository).await?;
         let packages = self.read().await?;
         if !self.replace {
             self.refuse_others(context, repository.id, &packages).await?;
         }
-        let request = AddRequest {
-            task: "upload",
-            repository: repository.clone(),
-            first_stage: Box::new(ReadPackages::new(packages, installation.store.clone())),
-            cancel: context.cancel.clone(),
-            reporter: context.reporter.clone(),
-        };
-        let added = sync::add_content(&Deb, installation, request).await?;
-        let (cancel, reporter) = (context.cancel.clone(), context.reporter.clone());
-        let published =
-            publish::autopublish(&Deb, installation, &repository, cancel, reporter).await?;
-        Ok(Uploaded { added, publication: published.map(|published| published.publication) })
+        let first_stage = Box::new(ReadPackages::new(packages, context.installation.store.clone()));
+        context.add(&Deb, Self::NAME, repository, first_stage).await
     }
 
     /// Reads what the files are, one after the other; their bytes are taken up later.
@@ -140,13 +126,4 @@ fn describe(unit: &DebContent) -> String {
         }
         other => other.type_name().to_owned(),
     }
-}
-
-/// What an upload did.
-#[derive(Debug, Serialize)]
-pub(crate) struct Uploaded {
-    #[serde(flatten)]
-    added: Added,
-    /// The publication of the latest version, if one was made.
-    publication: Option<PublicationId>,
 }

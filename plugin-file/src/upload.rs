@@ -12,16 +12,13 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use clap::{Args, FromArgMatches as _};
 use pulp_models::{
-    Expected, RelativePath, repository,
+    Expected, RelativePath,
     store::{ArtifactStore, Verified},
 };
 use pulp_stages::{
     Budget, DeclarativeArtifact, DeclarativeContent, Inbox, Outbox, Stage, StageError,
-    plugin::{CommandContext, CommandError, Plugin},
-    publish,
-    sync::{self, AddRequest, Added},
+    plugin::{Addition, CommandContext, CommandError},
 };
-use serde::Serialize;
 use tokio::{fs::File as LocalFile, io::AsyncReadExt as _};
 
 use crate::{
@@ -67,32 +64,11 @@ impl Upload {
     }
 
     /// Adds the files, then publishes the version.
-    pub(crate) async fn run(self, context: &CommandContext) -> Result<Uploaded, CommandError> {
+    pub(crate) async fn run(self, context: &CommandContext) -> Result<Addition, CommandError> {
         let files = self.places()?;
-        let installation = &context.installation;
-        let name = self.repository;
-        let repository =
-            installation.db.read(move |connection| repository::get(connection, &name)).await?;
-        if repository.plugin != File::NAME {
-            let (name, plugin) = (&repository.name, &repository.plugin);
-            return Err(CommandError::Usage(format!(
-                "Repository `{name}` is of type `{plugin}`, not `{}`",
-                File::NAME
-            )));
-        }
-        let request = AddRequest {
-            task: "upload",
-            repository: repository.clone(),
-            first_stage: Box::new(ReadFiles::new(files, installation.store.clone())),
-            cancel: context.cancel.clone(),
-            reporter: context.reporter.clone(),
-        };
-        let added = sync::add_content(&File, installation, request).await?;
-        let (cancel, reporter) = (context.cancel.clone(), context.reporter.clone());
-        let published =
-            publish::autopublish(&File, installation, &repository, cancel, reporter).await?;
-        let publication = published.map(|published| published.publication);
-        Ok(Uploaded { added, publication })
+        let repository = context.repository::<File>(&self.repository).await?;
+        let first_stage = Box::new(ReadFiles::new(files, context.installation.store.clone()));
+        context.add(&File, Self::NAME, repository, first_stage).await
     }
 
     /// The files by the paths they get. Two at one path are refused.
@@ -129,15 +105,6 @@ impl Upload {
         };
         RelativePath::new(&path).map_err(|error| CommandError::Usage(error.to_string()))
     }
-}
-
-/// What an upload did.
-#[derive(Debug, Serialize)]
-pub(crate) struct Uploaded {
-    #[serde(flatten)]
-    added: Added,
-    /// The publication of the latest version, if one was made.
-    publication: Option<pulp_models::PublicationId>,
 }
 
 /// The first stage: one unit per local file.

@@ -7,6 +7,7 @@
 //! [`AnyPlugin`] is the object-safe face of the same thing, derived for every plugin; programs
 //! hold plugins as `Arc<dyn AnyPlugin>` in [`Plugins`].
 
+mod addition;
 mod registry;
 
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 pub use crate::plugin_failure::PluginFailure;
+pub use addition::Addition;
 pub use registry::Plugins;
 
 use crate::{
