@@ -27,6 +27,8 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// A server must answer after so long a start, and end so long after SIGTERM.
 const START: Duration = Duration::from_secs(30);
 const END: Duration = Duration::from_secs(5);
+/// Exit code of what names something that is not there.
+const NOT_FOUND: i32 = 4;
 
 /// Which database an installation has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -170,6 +172,18 @@ impl Installation {
         let mut files = Vec::new();
         collect_files(&self.home.join(folder), &mut files)?;
         Ok(files)
+    }
+
+    /// The versions of a repository as the program lists them; none if there is no repository, as
+    /// after a first mirror that failed.
+    pub(crate) fn versions(&self, plugin: &str, name: &str) -> Result<Vec<Value>> {
+        let words = [plugin, "repository", "version", "list", "--repository", name, "--json"];
+        let output = self.try_run(&words)?;
+        match output.status.code() {
+            Some(0) => Ok(serde_json::from_str(&output.stdout)?),
+            Some(NOT_FOUND) => Ok(Vec::new()),
+            _ => bail!("Failed to list the versions of `{name}`:\n{}", output.stderr),
+        }
     }
 
     /// An error when a temporary file is left.

@@ -81,14 +81,7 @@ pub(super) fn newest_version(
     plugin: Plugin,
     name: &str,
 ) -> Result<Option<u64>> {
-    const NOT_FOUND: i32 = 4;
-    let words = [plugin.name(), "repository", "version", "list", "--repository", name, "--json"];
-    let output = pulp.try_run(&words)?;
-    if output.status.code() == Some(NOT_FOUND) {
-        return Ok(None);
-    }
-    ensure!(output.status.success(), "Failed to list versions:\n{}", output.stderr);
-    let list: Vec<Value> = serde_json::from_str(&output.stdout)?;
+    let list = pulp.versions(plugin.name(), name)?;
     Ok(list.iter().filter_map(|version| version["number"].as_u64()).max())
 }
 

@@ -16,7 +16,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 
 use self::served::Served;
@@ -67,7 +67,7 @@ fn mirror(lab: &Lab, registry: &Scripted, more: &[&str]) -> Result<Mirrored> {
 /// Mirrors `registry` in vain: upstream is to blame, all of `told` is said, and nothing of it is
 /// visible that was not before.
 fn refused(lab: &Lab, registry: &Scripted, more: &[&str], told: &[&str]) -> Result<()> {
-    let before = versions(lab)?;
+    let before = lab.pulp.versions("container", NAME)?;
     let arguments = super::mirroring(registry.address(), more);
     let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
     let (code, said) = lab.pulp.run_failing(&arguments)?;
@@ -75,21 +75,9 @@ fn refused(lab: &Lab, registry: &Scripted, more: &[&str], told: &[&str]) -> Resu
         ensure!(said.contains(text), "`{text}` is not said:\n{said}");
     }
     ensure!(code == 3, "Exit code {code}, not that of a bad upstream:\n{said}");
-    let after = versions(lab)?;
-    ensure!(before == after, "There were {before} versions, there are {after}");
+    let after = lab.pulp.versions("container", NAME)?;
+    ensure!(before == after, "The versions were {before:?}, they are {after:?}");
     lab.pulp.has_no_temporary_files()
-}
-
-/// How many versions the mirror has: none as long as there is no repository, as after a first
-/// mirror that failed.
-fn versions(lab: &Lab) -> Result<usize> {
-    let list = ["container", "repository", "version", "list", "--repository", NAME, "--json"];
-    let output = lab.pulp.try_run(&list)?;
-    match output.status.code() {
-        Some(0) => Ok(serde_json::from_str::<Vec<Value>>(&output.stdout)?.len()),
-        Some(4) => Ok(0),
-        _ => bail!("The versions cannot be listed: {}", output.stderr),
-    }
 }
 
 /// A running registry; ends when dropped.

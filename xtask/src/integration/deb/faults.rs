@@ -4,7 +4,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
 use super::{
@@ -15,8 +15,6 @@ use crate::upstream::{Fault, Gate};
 
 /// The exit code that blames upstream.
 const UPSTREAM: i32 = 3;
-/// Exit code of what names something that is not there.
-const NOT_FOUND: i32 = 4;
 
 pub(super) fn cases() -> Vec<Case> {
     let case = |name, run| Case { name, needs: &["gzip", "xz"], run };
@@ -50,7 +48,7 @@ fn arguments<'a>(url: &'a str, more: &[&'a str]) -> Vec<&'a str> {
 /// left. The next one, of a sound upstream, must work.
 fn refused(lab: &Lab, more: &[&str], words: &[&str]) -> Result<()> {
     let url = lab.upstream.url("");
-    let before = versions(lab)?;
+    let before = lab.pulp.versions("deb", NAME)?;
     let (code, text) = lab.pulp.run_failing(&arguments(&url, more))?;
     ensure!(code == UPSTREAM, "Exit code {code} instead of {UPSTREAM}:\n{text}");
     for word in words {
@@ -58,7 +56,7 @@ fn refused(lab: &Lab, more: &[&str], words: &[&str]) -> Result<()> {
     }
     ensure!(!text.contains("panicked"), "It panicked:\n{text}");
     lab.pulp.has_no_temporary_files()?;
-    let after = versions(lab)?;
+    let after = lab.pulp.versions("deb", NAME)?;
     ensure!(after == before, "The versions are others: {after:?}");
     lab.upstream.heal();
     Suite::good("9.0")?.put(&lab.upstream);
@@ -85,17 +83,6 @@ fn warned(summary: &Value, words: &[&str]) -> Result<()> {
     };
     ensure!(warnings.iter().any(holds), "No warning holds {words:?}: {warnings:#?}");
     Ok(())
-}
-
-/// The versions there are; none if there is no repository, as after a first mirror that failed.
-fn versions(lab: &Lab) -> Result<Vec<Value>> {
-    let list = ["deb", "repository", "version", "list", "--repository", NAME, "--json"];
-    let output = lab.pulp.try_run(&list)?;
-    match output.status.code() {
-        Some(0) => Ok(serde_json::from_str(&output.stdout)?),
-        Some(NOT_FOUND) => Ok(Vec::new()),
-        _ => bail!("The versions cannot be listed: {}", output.stderr),
-    }
 }
 
 /// Names and versions of the packages in the index that is served.
@@ -140,13 +127,13 @@ fn dates(lab: &Lab) -> Result<()> {
 /// As [`refused`], where a version is there already and stays.
 fn refused_again(lab: &Lab, words: &[&str]) -> Result<()> {
     let url = lab.upstream.url("");
-    let before = versions(lab)?;
+    let before = lab.pulp.versions("deb", NAME)?;
     let (code, text) = lab.pulp.run_failing(&arguments(&url, &[]))?;
     ensure!(code == UPSTREAM, "Exit code {code} instead of {UPSTREAM}:\n{text}");
     for word in words {
         ensure!(text.contains(word), "`{word}` does not stand in the error:\n{text}");
     }
-    ensure!(versions(lab)? == before, "The versions are others");
+    ensure!(lab.pulp.versions("deb", NAME)? == before, "The versions are others");
     lab.pulp.has_no_temporary_files()
 }
 
