@@ -1,8 +1,8 @@
 //! Publishing a version: as upstream has it, or with metadata of our own.
 //!
 //! *Verbatim* passes the version's files through at upstream's paths and adds the paths by hash.
-//! *Structured* writes `dists/` anew from the packages' stanzas: one pass over the version writes
-//! every plain index, then each is compressed, listed, and the release file signed. Packages of
+//! *Structured* passes packages through and writes `dists/` anew from their stanzas: one pass over
+//! the version writes every plain index, then each is compressed, listed, and the release file signed. Packages of
 //! architecture `all` stand in every architecture's index (debootstrap knows no other way), which
 //! `No-Support-for-Architecture-all` tells apt. Stanzas keep upstream's order and bytes.
 

@@ -72,6 +72,8 @@ pub enum Published {
         /// Its length in bytes.
         size: u64,
     },
+    /// Nothing, although the version has a file there that would be passed through.
+    Nothing,
 }
 
 /// A published path.
@@ -242,11 +244,13 @@ pub fn has_directory(
     id: PublicationId,
     directory: &str,
 ) -> Result<bool, DbError> {
+    use published_artifact as t;
     let (first, end) = below(directory);
-    Ok(on!(conn, c => diesel::select(exists(published_artifact::table
-        .filter(published_artifact::publication_id.eq(id))
-        .filter(published_artifact::relative_path.ge(first))
-        .filter(published_artifact::relative_path.lt(end))))
+    Ok(on!(conn, c => diesel::select(exists(t::table
+        .filter(t::publication_id.eq(id))
+        .filter(t::relative_path.ge(first))
+        .filter(t::relative_path.lt(end))
+        .filter(t::content_id.is_not_null().or(t::sha256.is_not_null()))))
         .get_result(c))?)
 }
 
@@ -331,6 +335,7 @@ impl PublishedRow {
             Published::Metadata { sha256, size } => {
                 (None, None, Some(*sha256), Some(i64::try_from(*size).unwrap_or(i64::MAX)))
             }
+            Published::Nothing => (None, None, None, None),
         };
         let relative_path = artifact.relative_path.clone();
         Self { publication_id: publication, relative_path, content_id, content_path, sha256, size }
@@ -342,8 +347,9 @@ impl PublishedRow {
             (.., Some(sha256), Some(size)) => {
                 Published::Metadata { sha256, size: size.unsigned_abs() }
             }
+            (None, None, None, None) => Published::Nothing,
             _ => {
-                let source = "it names neither content nor an artifact".into();
+                let source = "it names only half of what is there".into();
                 return Err(DbError::Corrupt { place: "published_artifact", source });
             }
         };

@@ -50,15 +50,6 @@ pub(super) async fn pass_through(
             }
         }
     }
-    let mut contents = context.contents_of(content::INSTALLER_FILE);
-    while let Some(page) = contents.next_page().await? {
-        for unit in page {
-            for artifact in &unit.artifacts {
-                let path = artifact.relative_path.clone();
-                writer.content(path.clone(), unit.id, path).await?;
-            }
-        }
-    }
     Ok(listed)
 }
 

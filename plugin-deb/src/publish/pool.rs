@@ -1,6 +1,6 @@
-//! Where a structured publication has the packages' files: at upstream's paths, unless two units
-//! have different files at one path. Then the later one gets a folder of its own, named by what
-//! tells it apart, and its stanza says so.
+//! Where a structured publication has the packages' files: at upstream's paths, where they are
+//! passed through, unless two units have different files at one path. Then the later one gets a
+//! folder of its own, named by what tells it apart, and its stanza says so.
 
 use std::{
     borrow::Cow,
@@ -9,77 +9,84 @@ use std::{
 };
 
 use bytes::Bytes;
-use pulp_models::{RelativePath, Sha256, content_artifact::ContentArtifact};
-use pulp_stages::publish::PublishError;
+use pulp_models::{ContentId, RelativePath, Sha256};
+use pulp_stages::publish::{PublishError, PublishedUnit};
 
 use super::path;
 use crate::{content::DebContent, stanza::without_fields};
 
-/// The paths that are taken: by which bytes, both as hashes.
+/// The paths that are taken, as hashes.
 #[derive(Default)]
 pub(super) struct Pool {
-    taken: HashMap<u64, u64>,
+    taken: HashMap<u64, Claim>,
     hasher: RandomState,
+}
+
+/// Who has a path first.
+struct Claim {
+    unit: ContentId,
+    /// By which bytes, as a hash.
+    bytes: u64,
 }
 
 /// Where the files of a unit go.
 pub(super) struct Place<'a> {
     /// The stanza that says so.
     pub(super) stanza: Cow<'a, [u8]>,
-    /// Each file's own path and the one at which it is published.
-    pub(super) files: Vec<(RelativePath, RelativePath)>,
+    /// What does not go without saying, if two units want a path.
+    pub(super) files: Vec<PlacedFile>,
+}
+
+/// A unit's file and where it is published.
+pub(super) struct PlacedFile {
+    pub(super) unit: ContentId,
+    /// The file's own path.
+    pub(super) own: RelativePath,
+    pub(super) published: RelativePath,
 }
 
 impl Pool {
-    /// Finds a place for a unit of `stanza` with these files.
+    /// Finds a place for the files of a package.
     pub(super) fn place<'a>(
         &mut self,
-        content: &'a DebContent,
-        artifacts: &[ContentArtifact],
+        unit: &'a PublishedUnit<DebContent>,
     ) -> Result<Place<'a>, PublishError> {
-        let stanza: &'a Bytes = match content {
+        let stanza: &'a Bytes = match &unit.content {
             DebContent::Package(package) => &package.stanza,
             DebContent::SourcePackage(package) => &package.stanza,
             _ => return Ok(Place { stanza: Cow::Borrowed(&[]), files: Vec::new() }),
         };
-        let files = artifacts.iter().map(|artifact| artifact.relative_path.clone());
-        if self.take(stanza, artifacts.iter().map(|artifact| &artifact.relative_path)) {
-            let files = files.map(|path| (path.clone(), path)).collect();
+        let mut files = Vec::new();
+        for artifact in &unit.artifacts {
+            let own = &artifact.relative_path;
+            if let Some(owner) = self.take(unit.id, stanza, own) {
+                files.push(PlacedFile { unit: owner, own: own.clone(), published: own.clone() });
+            }
+        }
+        if files.is_empty() {
             return Ok(Place { stanza: Cow::Borrowed(stanza), files });
         }
         let folder = format!("pool/{}", &Sha256::of(stanza).to_string()[..16]);
-        let moved =
-            |file: RelativePath| Ok((path(&format!("{folder}/{}", file.file_name()))?, file));
-        let files = files
-            .map(|file| moved(file).map(|(new, old)| (old, new)))
-            .collect::<Result<Vec<_>, PublishError>>()?;
-        let stanza = match (content, files.first()) {
-            (DebContent::Package(_), Some((_, new))) => {
-                with_field(stanza, "Filename", new.as_str())
+        for artifact in &unit.artifacts {
+            let own = artifact.relative_path.clone();
+            let published = path(&format!("{folder}/{}", own.file_name()))?;
+            files.push(PlacedFile { unit: unit.id, own, published });
+        }
+        let stanza = match (&unit.content, files.last()) {
+            (DebContent::Package(_), Some(file)) => {
+                with_field(stanza, "Filename", file.published.as_str())
             }
             _ => with_field(stanza, "Directory", &folder),
         };
         Ok(Place { stanza: Cow::Owned(stanza), files })
     }
 
-    /// Takes the paths for this stanza's files; false if other files have one of them.
-    fn take<'a>(
-        &mut self,
-        stanza: &[u8],
-        paths: impl Iterator<Item = &'a RelativePath> + Clone,
-    ) -> bool {
-        let claims = paths.map(|path| {
-            let bytes = digest_of(stanza, path.file_name());
-            (self.hasher.hash_one(path.as_str()), self.hasher.hash_one(bytes))
-        });
-        let claims: Vec<_> = claims.collect();
-        let is_free = claims
-            .iter()
-            .all(|(path, bytes)| self.taken.get(path).is_none_or(|other| other == bytes));
-        if is_free {
-            self.taken.extend(claims);
-        }
-        is_free
+    /// Takes a path for a file of this stanza; the unit that has it already with other bytes.
+    fn take(&mut self, unit: ContentId, stanza: &[u8], path: &RelativePath) -> Option<ContentId> {
+        let bytes = self.hasher.hash_one(digest_of(stanza, path.file_name()));
+        let claim = self.taken.entry(self.hasher.hash_one(path.as_str()));
+        let claim = claim.or_insert(Claim { unit, bytes });
+        (claim.bytes != bytes).then_some(claim.unit)
     }
 }
 
@@ -113,12 +120,14 @@ fn with_field(stanza: &[u8], name: &str, value: &str) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use pulp_models::content_artifact::ContentArtifact;
+
     use super::*;
     use crate::{package::PackageFields, stanza::Stanza};
 
     const ZEROS: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
-    fn package(digit: char, distribution: &str) -> (DebContent, Vec<ContentArtifact>) {
+    fn package(digit: char, distribution: &str) -> PublishedUnit<DebContent> {
         let digest = ZEROS.replace('0', &digit.to_string());
         let text = format!(
             "Package: a\nVersion: 1\nArchitecture: amd64\nFilename: pool/a.deb\nSize: 1\n\
@@ -129,24 +138,31 @@ mod tests {
         let stanza = Bytes::from(text.clone());
         let package = crate::content::Package::new(&fields, stanza, distribution, "main", false);
         let artifact = ContentArtifact { relative_path: path, artifact: None, size: None };
-        (DebContent::Package(package), vec![artifact])
+        PublishedUnit {
+            id: ContentId::new(),
+            content: DebContent::Package(package),
+            artifacts: vec![artifact],
+        }
     }
 
     #[test]
     fn files_stay_at_upstreams_paths_unless_others_are_there() {
         let mut pool = Pool::default();
-        let ours = |place: &Place<'_>| place.files[0].1.to_string();
-        let (first, files) = package('1', "stable");
-        let place = pool.place(&first, &files).expect("a place");
-        assert_eq!(ours(&place), "pool/a.deb");
-        let (same, files) = package('1', "stable-updates");
-        assert_eq!(ours(&pool.place(&same, &files).expect("a place")), "pool/a.deb");
-        let (other, files) = package('2', "stable");
-        let place = pool.place(&other, &files).expect("a place");
-        assert!(ours(&place).ends_with("/a.deb") && ours(&place) != "pool/a.deb");
+        let first = package('1', "stable");
+        let place = pool.place(&first).expect("a place");
+        assert!(place.files.is_empty() && matches!(place.stanza, Cow::Borrowed(_)));
+        let same = package('1', "stable-updates");
+        assert!(pool.place(&same).expect("a place").files.is_empty());
+        let other = package('2', "stable");
+        let place = pool.place(&other).expect("a place");
+        let [kept, moved] = &place.files[..] else {
+            panic!("each is named: {}", place.files.len())
+        };
+        assert_eq!((kept.unit, kept.published.as_str()), (first.id, "pool/a.deb"));
+        assert_eq!((moved.unit, moved.own.as_str()), (other.id, "pool/a.deb"));
+        assert!(moved.published.as_str().ends_with("/a.deb") && moved.published != moved.own);
         let fields = PackageFields::read(&Stanza::of(&place.stanza)).expect("still a stanza");
-        assert_eq!(fields.filename, place.files[0].1);
-        assert_eq!(place.files[0].0.as_str(), "pool/a.deb");
+        assert_eq!(fields.filename, moved.published);
         assert!(place.stanza.ends_with(b"\n"));
     }
 }

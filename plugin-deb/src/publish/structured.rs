@@ -1,7 +1,8 @@
 //! Structured publications: indices and release files of our own, made from the stanzas.
 //!
 //! The stanzas come from the version in upstream's order; what is written goes through the
-//! publication's writer. Which distributions and indices there are is in [`super::suite`], where
+//! publication's writer. The version's files are passed through at their own paths, but for
+//! upstream's indices and release files. Which distributions and indices there are is in [`super::suite`], where
 //! files lie in [`super::pool`], what is passed through in [`super::companions`]; which layout a
 //! version gets is decided in [`super`].
 
@@ -35,6 +36,7 @@ pub(super) async fn structured(
     context: &PublishContext<Deb>,
     writer: &mut PublicationWriter,
 ) -> Result<(), PublishError> {
+    writer.pass_through();
     let now = context.options.date.unwrap_or_else(|| Timestamp::now().as_seconds());
     let key = signing_key(context, now).await?;
     let mut suites = Suites::of_releases(context).await?;
@@ -73,7 +75,8 @@ async fn signing_key(
     loaded.map_err(|error| failed("get the signing key", error))
 }
 
-/// Writes every stanza into its indices, and publishes the packages' files. False if there is a
+/// Writes every stanza into its indices, publishes the packages' files where they do not lie at
+/// paths of their own, and hides upstream's indices. False if there is a
 /// package of a distribution, component or architecture that is not known: nothing is complete
 /// then.
 async fn write_stanzas(
@@ -90,18 +93,24 @@ async fn write_stanzas(
             let distribution = match &unit.content {
                 DebContent::Package(package) => &package.distribution,
                 DebContent::SourcePackage(package) => &package.distribution,
-                _ => continue,
+                DebContent::ReleaseFile(_) | DebContent::IndexFile(_) => {
+                    for artifact in unit.artifacts {
+                        writer.hide(artifact.relative_path).await?;
+                    }
+                    continue;
+                }
+                DebContent::InstallerFile(_) | DebContent::Additions(_) => continue,
             };
             let suite = suites.by_distribution.get_mut(distribution);
             let names = suite.as_ref().and_then(|suite| suite.indices_of(&unit.content));
             let Some((suite, names)) = suite.zip(names) else { return Ok(false) };
-            let Place { stanza, files } = pool.place(&unit.content, &unit.artifacts)?;
+            let Place { stanza, files } = pool.place(&unit)?;
             for name in names {
                 let index = suite.indices.entry(name).or_insert_with(|| IndexWriter::new(store));
                 index.push(&stanza).await.map_err(|error| failed("write an index", error))?;
             }
-            for (own, published) in files {
-                writer.content(published, unit.id, own).await?;
+            for file in files {
+                writer.content(file.published, file.unit, file.own).await?;
             }
         }
     }

@@ -8,7 +8,8 @@ use plugin_deb::{
     openpgp::{KeyAlgorithm, SigningKey},
 };
 use pulp_models::{
-    PublicationId, RemoteSettings, Sha256, Timestamp, content_artifact, publication,
+    PublicationId, RemoteSettings, Sha256, Timestamp, content_artifact,
+    publication::{self, Published as Row},
     remote::{self, NewRemote, Policy},
     repository::{self, NewRepository, Repository},
     testing::TestDatabase,
@@ -166,7 +167,7 @@ impl Lab {
         self.installation.db.read(read).await.expect("read")
     }
 
-    /// Publishes the latest version; gives what the publication's own rows serve, as far as it is
+    /// Publishes the latest version; gives what it serves, as far as it is
     /// stored.
     pub(crate) async fn publish(&self, options: Value) -> BTreeMap<String, Vec<u8>> {
         self.publish_of("apt", options).await
@@ -221,18 +222,35 @@ impl Lab {
 
     async fn served(&self, id: PublicationId) -> BTreeMap<String, Vec<u8>> {
         let read = move |connection: &mut _| {
-            let rows = publication::page(connection, id, "", None, 10_000)?;
-            let mut stored = Vec::new();
-            for row in rows {
+            let publication = publication::get(connection, id)?;
+            let mut stored = BTreeMap::new();
+            if publication.pass_through {
+                let (repository, number) = (publication.repository, publication.version);
+                let columns = Columns::Keys;
+                for unit in
+                    version::page(connection, repository, number, None, columns, None, 10_000)?
+                {
+                    let artifacts = content_artifact::load(connection, &[unit.id])?;
+                    stored.extend(
+                        artifacts
+                            .into_values()
+                            .flatten()
+                            .filter_map(|one| Some((one.relative_path, one.artifact?))),
+                    );
+                }
+            }
+            for row in publication::page(connection, id, "", None, 10_000)? {
                 let digest = match row.published {
-                    publication::Published::Metadata { sha256, .. } => Some(sha256),
-                    publication::Published::Content { content, path } => {
+                    Row::Metadata { sha256, .. } => Some(sha256),
+                    Row::Content { content, path } => {
                         let artifacts = content_artifact::load(connection, &[content])?;
                         let mut all = artifacts.into_values().flatten();
                         all.find(|one| one.relative_path == path).and_then(|one| one.artifact)
                     }
+                    Row::Nothing => None,
                 };
-                stored.extend(digest.map(|digest| (row.relative_path.to_string(), digest)));
+                stored.remove(&row.relative_path);
+                stored.extend(digest.map(|digest| (row.relative_path, digest)));
             }
             Ok(stored)
         };
@@ -240,7 +258,7 @@ impl Lab {
         let mut files = BTreeMap::new();
         for (path, digest) in stored {
             let bytes = self.installation.store.read(&digest, 1 << 30).await.expect("stored");
-            files.insert(path, bytes.to_vec());
+            files.insert(path.to_string(), bytes.to_vec());
         }
         files
     }

@@ -69,6 +69,11 @@ both_databases! {
             assert_eq!(find(conn, PublicationId::new(), "z")?, None);
             assert!(has_directory(conn, id, "pool/b")? && has_directory(conn, id, "")?);
             assert!(!has_directory(conn, id, "poo")? && !has_directory(conn, id, "z")?);
+            let relative_path = path("empty/a");
+            let hidden = PublishedArtifact { relative_path, published: Published::Nothing };
+            add(conn, id, &[metadata("empty/a", 1), hidden])?;
+            assert_eq!(find(conn, id, "empty/a")?, Some(Published::Nothing));
+            assert!(!has_directory(conn, id, "empty")?, "nothing lies there");
             let mut pages = Vec::new();
             let mut after: Option<String> = None;
             loop {
@@ -78,7 +83,7 @@ both_databases! {
                 pages.extend(next.into_iter().map(|artifact| artifact.relative_path.to_string()));
             }
             assert_eq!(pages, ["pool/a", "pool/b/c", "pool/ü", "pool/\u{10fffd}"]);
-            assert_eq!(page(conn, id, "", None, 99)?.len(), 6);
+            assert_eq!(page(conn, id, "", None, 99)?.len(), 7);
             Ok(())
         })
         .await

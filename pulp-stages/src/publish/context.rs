@@ -1,13 +1,15 @@
 //! What a plugin's publisher has at hand, and how it reads a version's content.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use pulp_models::{
     ContentId,
+    content::StoredContent,
     content_artifact::{self, ContentArtifact},
     repository::Repository,
     version::{self, Columns, Version},
 };
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::{PublishError, PublishRequest};
@@ -71,7 +73,7 @@ impl<P: Plugin> PublishContext<P> {
     fn pages(&self, only: Option<&'static str>, total: u64) -> Contents<'_, P> {
         let counter = self.progress.counter("publish.reading.content", "Reading Content");
         counter.set_total(total);
-        Contents { context: self, only, after: None, ended: false, counter }
+        Contents { context: self, only, read: Read::First, counter }
     }
 
     /// Notes something that does not stop it but that a person should know.
@@ -94,13 +96,22 @@ pub struct PublishedUnit<C> {
 /// Units of one page.
 const PAGE: u32 = 2000;
 
-/// Pages of a version's content; see [`PublishContext::contents`].
+/// Pages of a version's content; see [`PublishContext::contents`]. While a page is worked on, the
+/// next one is read.
 pub struct Contents<'a, P: Plugin> {
     context: &'a PublishContext<P>,
     only: Option<&'static str>,
-    after: Option<ContentId>,
-    ended: bool,
+    read: Read<P::Content>,
     counter: Counter,
+}
+
+type Page<C> = Result<Vec<PublishedUnit<C>>, PublishError>;
+
+/// How far the reading is.
+enum Read<C> {
+    First,
+    Next(JoinHandle<Page<C>>),
+    Ended,
 }
 
 impl<P: Plugin> Contents<'_, P> {
@@ -108,34 +119,55 @@ impl<P: Plugin> Contents<'_, P> {
     pub async fn next_page(
         &mut self,
     ) -> Result<Option<Vec<PublishedUnit<P::Content>>>, PublishError> {
-        if self.ended {
-            return Ok(None);
-        }
         if self.context.cancel.is_cancelled() {
             return Err(PublishError::Cancelled);
         }
-        let (repository, number) = (self.context.repository.id, self.context.version.number);
-        let (only, after) = (self.only, self.after);
-        let db = &self.context.installation.db;
-        let (stored, mut artifacts) = db
-            .read(move |connection| {
-                let stored =
-                    version::page(connection, repository, number, only, Columns::All, after, PAGE)?;
-                let ids: Vec<ContentId> = stored.iter().map(|unit| unit.id).collect();
-                let artifacts = content_artifact::load(connection, &ids)?;
-                Ok((stored, artifacts))
-            })
-            .await?;
-        self.ended = stored.len() < PAGE as usize;
-        self.after = stored.last().map(|unit| unit.id);
-        self.counter.add(stored.len() as u64);
-        let units = stored.into_iter().map(|stored| {
-            let id = stored.id;
-            let content = P::Content::load(stored)
-                .map_err(|error| PublishError::Content(id.to_string(), error))?;
-            Ok(PublishedUnit { id, content, artifacts: artifacts.remove(&id).unwrap_or_default() })
-        });
-        let units = units.collect::<Result<Vec<_>, PublishError>>()?;
-        Ok((!units.is_empty()).then_some(units))
+        let reading = match std::mem::replace(&mut self.read, Read::Ended) {
+            Read::First => self.page_after(None),
+            Read::Next(reading) => reading,
+            Read::Ended => return Ok(None),
+        };
+        let units = reading.await.map_err(|_| PublishError::Cancelled)??;
+        let Some(last) = units.last() else { return Ok(None) };
+        if units.len() == PAGE as usize {
+            self.read = Read::Next(self.page_after(Some(last.id)));
+        }
+        self.counter.add(units.len() as u64);
+        Ok(Some(units))
     }
+
+    /// Begins to read a page.
+    fn page_after(&self, after: Option<ContentId>) -> JoinHandle<Page<P::Content>> {
+        let (repository, number) = (self.context.repository.id, self.context.version.number);
+        let (db, only) = (self.context.installation.db.clone(), self.only);
+        tokio::spawn(async move {
+            let (stored, artifacts) = db
+                .read(move |connection| {
+                    let columns = Columns::All;
+                    let stored =
+                        version::page(connection, repository, number, only, columns, after, PAGE)?;
+                    let ids: Vec<ContentId> = stored.iter().map(|unit| unit.id).collect();
+                    let artifacts = content_artifact::load(connection, &ids)?;
+                    Ok((stored, artifacts))
+                })
+                .await?;
+            tokio::task::spawn_blocking(|| load(stored, artifacts))
+                .await
+                .map_err(|_| PublishError::Cancelled)?
+        })
+    }
+}
+
+/// Makes units of rows.
+fn load<C: Content>(
+    stored: Vec<StoredContent>,
+    mut artifacts: HashMap<ContentId, Vec<ContentArtifact>>,
+) -> Page<C> {
+    let units = stored.into_iter().map(|stored| {
+        let id = stored.id;
+        let content =
+            C::load(stored).map_err(|error| PublishError::Content(id.to_string(), error))?;
+        Ok(PublishedUnit { id, content, artifacts: artifacts.remove(&id).unwrap_or_default() })
+    });
+    units.collect()
 }

@@ -76,6 +76,12 @@ impl PublicationWriter {
         self.push(path, Published::Content { content, path: content_path }).await
     }
 
+    /// Leaves `path` empty, although the version has a file there that would be
+    /// [passed through](Self::pass_through); what is published there later counts.
+    pub async fn hide(&mut self, path: RelativePath) -> Result<(), PublishError> {
+        self.push(path, Published::Nothing).await
+    }
+
     async fn push(&mut self, path: RelativePath, published: Published) -> Result<(), PublishError> {
         self.rows.push(PublishedArtifact { relative_path: path, published });
         if self.rows.len() < Self::BATCH {

@@ -62,7 +62,7 @@ impl Lookup<'_> {
         if let Some(id) = source.publication
             && let Some(published) = publication::find(self.conn, id, path.as_str())?
         {
-            return self.published(published).map(Some);
+            return self.published(published);
         }
         if !source.pass_through {
             return Ok(None);
@@ -74,16 +74,17 @@ impl Lookup<'_> {
         }))
     }
 
-    fn published(&mut self, published: Published) -> Result<Servable, DbError> {
-        match published {
-            Published::Metadata { sha256, size } => Ok(Servable::artifact(sha256, size)),
+    fn published(&mut self, published: Published) -> Result<Option<Servable>, DbError> {
+        Ok(match published {
+            Published::Metadata { sha256, size } => Some(Servable::artifact(sha256, size)),
             Published::Content { content, path } => {
                 let files = content_artifact::load(self.conn, &[content])?;
                 let stored =
                     find(&files, content, &path).and_then(|file| file.artifact.zip(file.size));
-                Ok(Servable::content(content, path).stored_as(stored))
+                Some(Servable::content(content, path).stored_as(stored))
             }
-        }
+            Published::Nothing => None,
+        })
     }
 
     fn folder(&mut self, path: Option<&RelativePath>) -> Result<Looked, DbError> {
@@ -160,9 +161,11 @@ impl Lookup<'_> {
             let sizes = self.sizes(&rows)?;
             for (row, size) in rows.iter().zip(sizes) {
                 let inside = &row.relative_path.as_str()[prefix..];
-                match inside.split_once('/') {
-                    Some((name, _)) => entries.insert(name.to_owned(), EntryKind::Folder),
-                    None => entries.insert(inside.to_owned(), self.file_kind(size)),
+                match (inside.split_once('/'), &row.published) {
+                    (None, Published::Nothing) => entries.remove(inside),
+                    (Some(_), Published::Nothing) => continue,
+                    (Some((name, _)), _) => entries.insert(name.to_owned(), EntryKind::Folder),
+                    (None, _) => entries.insert(inside.to_owned(), self.file_kind(size)),
                 };
             }
             if !full {
@@ -171,8 +174,10 @@ impl Lookup<'_> {
             let inside = &last.as_str()[prefix..];
             after = Some(match inside.split_once('/') {
                 // After every path below this folder, before every other one.
-                Some((name, _)) => format!("{}{name}/{}", &last.as_str()[..prefix], char::MAX),
-                None => last.as_str().to_owned(),
+                Some((name, _)) if entries.contains_key(name) => {
+                    format!("{}{name}/{}", &last.as_str()[..prefix], char::MAX)
+                }
+                _ => last.as_str().to_owned(),
             });
         }
         Ok(())
@@ -184,13 +189,14 @@ impl Lookup<'_> {
             .iter()
             .filter_map(|row| match &row.published {
                 Published::Content { content, .. } => Some(*content),
-                Published::Metadata { .. } => None,
+                Published::Metadata { .. } | Published::Nothing => None,
             })
             .collect();
         let files = content_artifact::load(self.conn, &contents)?;
         let size = |row: &PublishedArtifact| match &row.published {
             Published::Metadata { size, .. } => Some(*size),
             Published::Content { content, path } => find(&files, *content, path)?.size,
+            Published::Nothing => None,
         };
         Ok(rows.iter().map(size).collect())
     }

@@ -41,6 +41,39 @@ async fn a_publications_own_paths_come_before_its_versions() {
 }
 
 #[tokio::test]
+async fn a_publication_hides_files_of_its_version() {
+    let bench = Bench::start().await;
+    let mut units = Vec::new();
+    for name in ["d/old", "d/kept", "e/old", "f/old/deep", "f/old/kept"] {
+        units.push(bench.stored(name, name).await);
+    }
+    let hidden = |path: &str| PublishedArtifact {
+        relative_path: RelativePath::new(path).expect("a path"),
+        published: Published::Nothing,
+    };
+    let mut rows: Vec<_> = ["d/old", "d/absent", "e/old", "f/old/deep"].map(hidden).into();
+    rows.push(metadata(&bench, "d/old", "replaced").await);
+    // More than a page of rows, of which only the last one is something.
+    rows.extend((0..1500).map(|number| hidden(&format!("g/{number}"))));
+    rows.push(metadata(&bench, "g/z", "there").await);
+    bench.publish_with(&units, rows, false).await;
+    bench.distribute("base").await;
+
+    assert_eq!(bench.get("base/d/old").await.expect(200).text(), "replaced");
+    assert_eq!(bench.get("base/f/old/kept").await.expect(200).text(), "f/old/kept");
+    for path in ["base/d/absent", "base/e/old", "base/f/old/deep", "base/g/7"] {
+        bench.get(path).await.expect(404);
+    }
+    let links = |page: String| {
+        let links = page.split("<a href=\"./").skip(1).filter_map(|rest| rest.split_once('"'));
+        links.map(|(link, _)| link.to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(links(bench.get("base/d/").await.expect(200).text()), ["kept", "old"]);
+    assert_eq!(links(bench.get("base/f/old/").await.expect(200).text()), ["kept"]);
+    assert_eq!(links(bench.get("base/g/").await.expect(200).text()), ["z"]);
+}
+
+#[tokio::test]
 async fn folders_are_listed_and_redirected_to() {
     let bench = Bench::start().await;
     let names = ["top.txt", "d/b c,d+é.txt", "d/<i>.txt", "d/e/deep.txt", "site/index.html"];
