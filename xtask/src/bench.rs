@@ -3,7 +3,8 @@
 //! Every case is run several times by every contender in turn, so that what else the machine does
 //! hits all of them alike; the medians stand side by side. On a busy machine the processors' seconds
 //! and the ratios say something, the clock does not. Results are written as a table, as JSON and as
-//! a picture.
+//! a picture, after every case: a contender that fails is reported as such and costs nobody else's
+//! figures.
 
 use std::{
     fs,
@@ -12,7 +13,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
 
 use crate::{pulp::Backend, run, upstream::Upstream};
@@ -71,12 +72,12 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         return Ok(());
     }
     let folder = run::root().join("target/bench");
-    let results = measure(options, &folder)?;
-    let text = table::markdown(&results);
-    println!("{text}");
     let out = options.out.as_deref().unwrap_or(&folder);
-    write(out, &results, &text)?;
+    let results = measure(options, &folder, |results| write(out, results))?;
+    println!("{}", table::markdown(&results));
     eprintln!("written: {}", out.join("bench.{md,json,svg}").display());
+    let failed = results.failures().count();
+    ensure!(failed == 0, "{failed} failed, see the end of the table");
     Ok(())
 }
 
@@ -93,8 +94,10 @@ pub(crate) fn check() -> Result<()> {
         quick: true,
         list: false,
     };
-    let results = measure(&options, folder.path())?;
-    write(folder.path(), &results, &table::markdown(&results))?;
+    let results = measure(&options, folder.path(), |results| write(folder.path(), results))?;
+    if let Some((case, _, failure)) = results.failures().next() {
+        bail!("{case}: {failure}");
+    }
     for case in &results.cases {
         let median = &case.contenders.first().context("Nobody took part")?.median;
         let name = &case.name;
@@ -112,7 +115,12 @@ pub(crate) fn check() -> Result<()> {
     Ok(())
 }
 
-fn measure(options: &Options, folder: &Path) -> Result<Results> {
+/// Measures all that was asked for; `keep` is told what is known after every case.
+fn measure(
+    options: &Options,
+    folder: &Path,
+    keep: impl Fn(&Results) -> Result<()>,
+) -> Result<Results> {
     let chosen: Vec<&Case> = CASES.iter().filter(|case| is_chosen(case, options)).collect();
     ensure!(!chosen.is_empty(), "No case is called so; `cargo xtask bench --list` lists them");
     let line = chosen.iter().any(|case| matches!(case.what, What::Line));
@@ -136,7 +144,8 @@ fn measure(options: &Options, folder: &Path) -> Result<Results> {
         cases: Vec::new(),
     };
     for case in chosen {
-        results.cases.push(measure_case(case, &contenders, &scene, results.rounds)?);
+        results.cases.push(measure_case(case, &contenders, &scene, results.rounds));
+        keep(&results)?;
     }
     Ok(results)
 }
@@ -147,43 +156,60 @@ fn is_chosen(case: &Case, options: &Options) -> bool {
         && (!options.quick || case.is_quick())
 }
 
-/// Every contender in turn, round after round.
-fn measure_case(
-    case: &Case,
-    contenders: &[Contender],
-    scene: &Scene,
-    rounds: usize,
-) -> Result<Measured> {
+/// Every contender in turn, round after round; who fails is left out of the rounds that follow.
+fn measure_case(case: &Case, contenders: &[Contender], scene: &Scene, rounds: usize) -> Measured {
+    let unready = prepare(case, scene).err().map(|error| told(&error));
+    let taking_part: Vec<_> =
+        contenders.iter().filter(|contender| contender.takes_part(case)).collect();
+    let mut outcomes = vec![(Vec::new(), unready); taking_part.len()];
+    for round in 1..=rounds {
+        for (contender, (samples, failure)) in taking_part.iter().zip(&mut outcomes) {
+            if failure.is_some() {
+                continue;
+            }
+            eprintln!("{} {round}/{rounds} {}", case.name, contender.name());
+            match contender.run(case, scene) {
+                Ok(sample) => samples.push(sample),
+                Err(error) => *failure = Some(told(&error)),
+            }
+        }
+    }
+    let contestants = taking_part.iter().zip(outcomes);
+    Measured {
+        name: case.name.to_owned(),
+        about: case.about.to_owned(),
+        units: case.units(scene.quick),
+        contenders: contestants
+            .map(|(contender, (samples, failure))| {
+                Contestant::new(contender.name().to_owned(), samples, failure)
+            })
+            .collect(),
+    }
+}
+
+/// Makes what the case's upstream has.
+fn prepare(case: &Case, scene: &Scene) -> Result<()> {
     case.set.make(&scene.data, scene.quick)?;
     if let data::Set::Images { .. } = case.set {
         let path = case.set.path(scene.quick);
         data::offer_images(&scene.upstream, &scene.data.join(&path), &path)?;
     }
-    let taking_part: Vec<_> =
-        contenders.iter().filter(|contender| contender.takes_part(case)).collect();
-    let mut samples = vec![Vec::new(); taking_part.len()];
-    for round in 1..=rounds {
-        for (contender, samples) in taking_part.iter().zip(&mut samples) {
-            eprintln!("{} {round}/{rounds} {}", case.name, contender.name());
-            samples.push(contender.run(case, scene)?);
-        }
-    }
-    let contestants = taking_part.iter().zip(samples);
-    Ok(Measured {
-        name: case.name.to_owned(),
-        about: case.about.to_owned(),
-        units: case.units(scene.quick),
-        contenders: contestants
-            .map(|(contender, samples)| Contestant::new(contender.name().to_owned(), samples))
-            .collect(),
-    })
+    Ok(())
 }
 
-fn write(out: &Path, results: &Results, table: &str) -> Result<()> {
+/// A failure as it is kept, said at once to who waits.
+fn told(error: &anyhow::Error) -> String {
+    let text = format!("{error:#}").trim_end().to_owned();
+    eprintln!("failed: {text}");
+    text
+}
+
+fn write(out: &Path, results: &Results) -> Result<()> {
     fs::create_dir_all(out)?;
+    let table = table::markdown(results);
     let json = serde_json::to_string_pretty(results)?;
     for (name, text) in
-        [("bench.md", table), ("bench.json", &json), ("bench.svg", &plot::svg(results))]
+        [("bench.md", &table), ("bench.json", &json), ("bench.svg", &plot::svg(results))]
     {
         let path = out.join(name);
         fs::write(&path, text).with_context(|| format!("Failed to write `{}`", path.display()))?;

@@ -43,9 +43,13 @@ fn bars_of(picture: &mut Picture, case: &Measured, top: f64) -> f64 {
     let longest = case.contenders.iter().map(cost).fold(1e-9, f64::max);
     for (row, contestant) in case.contenders.iter().enumerate() {
         let y = top + row as f64 * ROW;
+        picture.text_end(BARS.0 - 10.0, y + 13.0, Style::Plain, &contestant.name);
+        if contestant.samples.is_empty() {
+            picture.text(BARS.0, y + 13.0, Style::Faint, "failed");
+            continue;
+        }
         let length = (BARS.1 * cost(contestant) / longest).max(1.0);
         let fill = if row == 0 { OURS } else { THEIRS };
-        picture.text_end(BARS.0 - 10.0, y + 13.0, Style::Plain, &contestant.name);
         picture.rectangle(BARS.0, y + 2.0, length, ROW - 5.0, fill);
         let median = &contestant.median;
         let mut told =
@@ -55,6 +59,9 @@ fn bars_of(picture: &mut Picture, case: &Measured, top: f64) -> f64 {
         }
         if let Some(rate) = median.rate {
             let _ = write!(told, ", {rate:.0}/s");
+        }
+        if contestant.failure.is_some() {
+            told.push_str(", then failed");
         }
         picture.text(BARS.0 + length + 8.0, y + 13.0, Style::Faint, &told);
     }
@@ -197,7 +204,7 @@ mod tests {
         let contenders = cpus.iter().enumerate().map(|(at, cpu)| {
             let peak = Some(50_000_000);
             let sample = Sample { wall: 1.0, cpu: Some(*cpu), peak, ..Sample::default() };
-            Contestant::new(format!("by <{at}>"), vec![sample])
+            Contestant::new(format!("by <{at}>"), vec![sample], None)
         });
         Measured {
             name: name.into(),

@@ -32,13 +32,27 @@ pub(super) struct Measured {
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Contestant {
     pub(super) name: String,
-    /// In the order in which they were taken.
+    /// In the order in which they were taken; none after a run that failed.
     pub(super) samples: Vec<Sample>,
     pub(super) median: Sample,
+    /// What went wrong, if something did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) failure: Option<String>,
+}
+
+impl Results {
+    /// Whatever went wrong: in which case, with whom, and how.
+    pub(super) fn failures(&self) -> impl Iterator<Item = (&str, &str, &str)> {
+        self.cases.iter().flat_map(|case| {
+            case.contenders.iter().filter_map(|contestant| {
+                Some((&*case.name, &*contestant.name, contestant.failure.as_deref()?))
+            })
+        })
+    }
 }
 
 impl Contestant {
-    pub(super) fn new(name: String, samples: Vec<Sample>) -> Self {
+    pub(super) fn new(name: String, samples: Vec<Sample>, failure: Option<String>) -> Self {
         let median = Sample {
             wall: median(samples.iter().map(|sample| sample.wall)).unwrap_or_default(),
             cpu: median(samples.iter().filter_map(|sample| sample.cpu)),
@@ -48,7 +62,7 @@ impl Contestant {
             rate: median(samples.iter().filter_map(|sample| sample.rate)),
             throughput: median(samples.iter().filter_map(|sample| sample.throughput)),
         };
-        Self { name, samples, median }
+        Self { name, samples, median, failure }
     }
 }
 
@@ -70,7 +84,7 @@ mod tests {
         assert_eq!(median([4, 3, 1, 2].into_iter()), Some(2));
         assert_eq!(median(std::iter::empty::<u8>()), None);
         let samples = [2.0, 9.0, 1.0].map(|wall| Sample { wall, ..Sample::default() });
-        let contestant = Contestant::new("x".into(), samples.into());
+        let contestant = Contestant::new("x".into(), samples.into(), None);
         assert!((contestant.median.wall - 2.0).abs() < 1e-9);
         assert_eq!(contestant.median.cpu, None);
     }

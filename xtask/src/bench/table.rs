@@ -1,5 +1,7 @@
 //! Results as a table in Markdown.
 
+use std::fmt::Write as _;
+
 use super::results::{Contestant, Measured, Results};
 
 const HEADER: &str = "| case | by | wall s | CPU s | CPU µs/unit | peak MB | requests | answers/s | MB/s | CPU of this tree | wall |\n\
@@ -21,6 +23,17 @@ pub(super) fn markdown(results: &Results) -> String {
             text += &row(case, contestant);
         }
     }
+    text += &failures(results);
+    text
+}
+
+/// What the table has no room for; nothing if nothing failed.
+fn failures(results: &Results) -> String {
+    let mut text = String::new();
+    for (case, name, failure) in results.failures() {
+        let failure = failure.replace('\n', "\n    ");
+        let _ = write!(text, "\n{case} by {name} failed:\n\n    {failure}\n");
+    }
     text
 }
 
@@ -40,8 +53,12 @@ fn row(case: &Measured, contestant: &Contestant) -> String {
         .map(|cpu| format!("{:.1}", cpu * 1e6 / case.units as f64));
     let cells = [
         if is_ours { format!("{}: {}", case.name, case.about) } else { String::new() },
-        contestant.name.clone(),
-        seconds(median.wall),
+        if contestant.failure.is_some() {
+            format!("{}: failed", contestant.name)
+        } else {
+            contestant.name.clone()
+        },
+        wall(contestant).map(seconds).unwrap_or_default(),
         match (median.cpu, median.server_cpu) {
             (Some(own), Some(server)) => format!("{} + {}", seconds(own), seconds(server)),
             (own, _) => own.map(seconds).unwrap_or_default(),
@@ -52,9 +69,14 @@ fn row(case: &Measured, contestant: &Contestant) -> String {
         median.rate.map(|rate| format!("{rate:.0}")).unwrap_or_default(),
         median.throughput.map(|bytes| format!("{:.0}", bytes / 1e6)).unwrap_or_default(),
         ratio(cpu(ours), cpu(contestant)),
-        ratio(Some(ours.median.wall), Some(median.wall)),
+        ratio(wall(ours), wall(contestant)),
     ];
     format!("| {} |\n", cells.join(" | "))
+}
+
+/// Of whoever ended at least one run.
+fn wall(of: &Contestant) -> Option<f64> {
+    (!of.samples.is_empty()).then_some(of.median.wall)
 }
 
 /// Three significant digits are more than are true.
@@ -75,8 +97,9 @@ mod tests {
     fn each_contender_has_a_line_and_is_compared_with_this_tree() {
         let contestant = |name: &str, cpu| {
             let sample = Sample { wall: 4.0, cpu: Some(cpu), ..Sample::default() };
-            Contestant::new(name.to_owned(), vec![sample])
+            Contestant::new(name.to_owned(), vec![sample], None)
         };
+        let failed = Contestant::new("wget".into(), Vec::new(), Some("No host\nat all".into()));
         let results = Results {
             revision: "abc".into(),
             started: 0,
@@ -87,12 +110,14 @@ mod tests {
                 name: "file/x".into(),
                 about: "things".into(),
                 units: 1000,
-                contenders: vec![contestant("this tree", 0.5), contestant("curl", 2.0)],
+                contenders: vec![contestant("this tree", 0.5), contestant("curl", 2.0), failed],
             }],
         };
         let text = markdown(&results);
         let ours = "| file/x: things | this tree | 4.00 | 0.50 | 500.0 |  |  |  |  |  |  |\n";
         let theirs = "|  | curl | 4.00 | 2.00 | 2000.0 |  |  |  |  | 0.25 | 1.00 |\n";
-        assert!(text.ends_with(&format!("{ours}{theirs}")), "{text}");
+        let failed = "|  | wget: failed |  |  |  |  |  |  |  |  |  |\n";
+        let why = "\nfile/x by wget failed:\n\n    No host\n    at all\n";
+        assert!(text.ends_with(&format!("{ours}{theirs}{failed}{why}")), "{text}");
     }
 }
