@@ -22,6 +22,8 @@ impl<T> Options for T where
 
 /// For plugins that have no options of a kind.
 #[derive(Debug, Clone, Default, clap::Args, Serialize, serde::Deserialize)]
+// One command takes the options of several kinds, and clap wants no two groups of one name.
+#[group(skip)]
 #[serde(deny_unknown_fields)]
 pub struct NoOptions {}
 
@@ -112,6 +114,12 @@ mod tests {
         let command = add_flags::<Example>(clap::Command::new("x").about("Does it"));
         assert_eq!(command.get_about().map(ToString::to_string).as_deref(), Some("Does it"));
         assert!(add_flags::<Example>(clap::Command::new("x")).get_about().is_none());
+    }
+
+    #[test]
+    fn a_command_may_take_no_options_of_several_kinds() {
+        let remote = add_flags::<NoOptions>(clap::Command::new("x"));
+        add_flags::<NoOptions>(remote).debug_assert();
     }
 
     #[test]
