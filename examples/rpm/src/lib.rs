@@ -8,6 +8,7 @@ pub mod records;
 use std::{fs::File, io::BufRead, io::BufReader};
 
 use async_trait::async_trait;
+use liblzma::bufread::XzDecoder;
 use pulp_models::{
     ArtifactStore, Digests, Expected, Key, RelativePath, RemoteUrl, store::Verified,
 };
@@ -125,6 +126,8 @@ fn decompressed(path: &RelativePath, file: File) -> std::io::Result<Box<dyn BufR
     let file = BufReader::new(file);
     Ok(match path.as_str().rsplit_once('.') {
         Some((_, "gz")) => Box::new(BufReader::new(flate2::bufread::MultiGzDecoder::new(file))),
+        Some((_, "bz2")) => Box::new(BufReader::new(bzip2::bufread::MultiBzDecoder::new(file))),
+        Some((_, "xz")) => Box::new(BufReader::new(XzDecoder::new_multi_decoder(file))),
         Some((_, "zst")) => Box::new(BufReader::new(zstd::Decoder::with_buffer(file)?)),
         _ => Box::new(file),
     })
