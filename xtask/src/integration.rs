@@ -19,6 +19,7 @@ mod container;
 mod deb;
 mod faults;
 mod file;
+mod rpm;
 
 pub(crate) use crate::pulp::Backend;
 pub(crate) use file::noise;
@@ -29,18 +30,21 @@ pub(crate) enum Suite {
     File,
     Deb,
     Container,
+    /// The example of a program with a plugin of its own
+    Rpm,
     /// Bad upstreams, and machines that run out of something
     Faults,
 }
 
 impl Suite {
-    const ALL: [Self; 4] = [Self::File, Self::Deb, Self::Container, Self::Faults];
+    const ALL: [Self; 5] = [Self::File, Self::Deb, Self::Container, Self::Rpm, Self::Faults];
 
     fn name(self) -> &'static str {
         match self {
             Self::File => "file",
             Self::Deb => "deb",
             Self::Container => "container",
+            Self::Rpm => "rpm",
             Self::Faults => "faults",
         }
     }
@@ -50,7 +54,16 @@ impl Suite {
             Self::File => file::cases(),
             Self::Deb => deb::cases(),
             Self::Container => container::cases(),
+            Self::Rpm => rpm::cases(),
             Self::Faults => faults::cases(),
+        }
+    }
+
+    /// The program that it drives; all of them lie beside each other.
+    fn program(self) -> &'static str {
+        match self {
+            Self::Rpm => "pulp-rpm",
+            Self::File | Self::Deb | Self::Container | Self::Faults => "pulp",
         }
     }
 }
@@ -141,7 +154,8 @@ impl Planned {
             return report.skipped(&name, &reason);
         }
         report.check(&name, || {
-            let pulp = Installation::new(program, self.chosen)?;
+            let program = program.with_file_name(self.suite.program());
+            let pulp = Installation::new(&program, self.chosen)?;
             let lab = Lab { pulp, upstream: Upstream::start()? };
             (self.case.run)(&lab)
         });
