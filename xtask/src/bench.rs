@@ -26,7 +26,9 @@ mod measure;
 mod plot;
 mod programs;
 mod results;
+mod rivals;
 mod serving;
+mod steps;
 mod table;
 
 use cases::{CASES, Case, What};
@@ -39,8 +41,11 @@ pub(crate) struct Options {
     /// Cases whose name contains this; may repeat [default: all]
     #[arg(value_name = "CASE")]
     cases: Vec<String>,
-    /// Whom to run beside this tree: a revision of this repository, or an installed program (aptly,
-    /// curl, debmirror, nginx, skopeo, wget); may repeat
+    /// A built program to measure in place of building this tree
+    #[arg(long, value_name = "FILE")]
+    program: Option<PathBuf>,
+    /// Whom to run beside it: a revision of this repository, or an installed program (aptly, curl,
+    /// debmirror, nginx, reprepro, skopeo, wget); may repeat
     #[arg(long = "baseline", value_name = "REV|PROGRAM")]
     baselines: Vec<String>,
     /// How often each case is run
@@ -55,12 +60,29 @@ pub(crate) struct Options {
     /// Where to write bench.md, bench.json and bench.svg [default: target/bench]
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
-    /// A few small cases once, with the program as it is tested: shows that it works, not what it costs
+    /// Small sets and one round, with the program as it is tested, a few cases unless some are named:
+    /// shows that it works, not what it costs
     #[arg(long)]
     quick: bool,
     /// List the cases and end
     #[arg(long)]
     list: bool,
+}
+
+impl Options {
+    fn quick() -> Self {
+        Self {
+            cases: Vec::new(),
+            program: None,
+            baselines: Vec::new(),
+            rounds: 1,
+            db: Backend::Sqlite,
+            upstream: None,
+            out: None,
+            quick: true,
+            list: false,
+        }
+    }
 }
 
 /// Measures, prints the table and writes the files.
@@ -84,16 +106,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 /// A quick run, whose results are only looked at for sense: no time is one.
 pub(crate) fn check() -> Result<()> {
     let folder = tempfile::tempdir()?;
-    let options = Options {
-        cases: Vec::new(),
-        baselines: Vec::new(),
-        rounds: 1,
-        db: Backend::Sqlite,
-        upstream: None,
-        out: None,
-        quick: true,
-        list: false,
-    };
+    let options = Options::quick();
     let results = measure(&options, folder.path(), |results| write(folder.path(), results))?;
     if let Some((case, _, failure)) = results.failures().next() {
         bail!("{case}: {failure}");
@@ -126,8 +139,17 @@ fn measure(
     let line = chosen.iter().any(|case| matches!(case.what, What::Line));
     let others = options.baselines.iter().map(|name| contender::named(name, folder, line));
     let others: Vec<Contender> = others.collect::<Result<_>>()?;
-    let programs = programs::of_this_tree(options.quick, line)?;
-    let mut contenders = vec![Contender::Pulp { name: "this tree".to_owned(), programs }];
+    let ours = match &options.program {
+        None => {
+            let programs = programs::of_this_tree(options.quick, line)?;
+            Contender::Pulp { name: "this tree".to_owned(), programs }
+        }
+        Some(program) => {
+            let programs = programs::given(program)?;
+            Contender::Pulp { name: program.display().to_string(), programs }
+        }
+    };
+    let mut contenders = vec![ours];
     contenders.extend(others);
     let data = folder.join("upstream");
     fs::create_dir_all(&data)?;
@@ -151,9 +173,10 @@ fn measure(
 }
 
 fn is_chosen(case: &Case, options: &Options) -> bool {
-    let named = |part: &String| case.name.contains(part.as_str());
-    (options.cases.is_empty() || options.cases.iter().any(named))
-        && (!options.quick || case.is_quick())
+    if options.cases.is_empty() {
+        return !options.quick || case.is_quick();
+    }
+    options.cases.iter().any(|part| case.name.contains(part.as_str()))
 }
 
 /// Every contender in turn, round after round; who fails is left out of the rounds that follow.
@@ -187,8 +210,11 @@ fn measure_case(case: &Case, contenders: &[Contender], scene: &Scene, rounds: us
     }
 }
 
-/// Makes what the case's upstream has.
+/// Makes what the case's upstream has; nginx serves it, too.
 fn prepare(case: &Case, scene: &Scene) -> Result<()> {
+    if scene.elsewhere.is_some() && !matches!(case.what, What::Serving(_)) {
+        return Ok(());
+    }
     case.set.make(&scene.data, scene.quick)?;
     if let data::Set::Images { .. } = case.set {
         let path = case.set.path(scene.quick);
@@ -222,4 +248,31 @@ fn revision() -> Result<String> {
     let describe = ["describe", "--always", "--dirty=+", "--exclude=*"];
     let text = run::output_of(Command::new("git").args(describe).current_dir(run::root()))?;
     Ok(text.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[test]
+    fn a_program_that_fails_costs_its_own_figures_only() {
+        let options = Options {
+            cases: vec!["file/small".into(), "file/unchanged".into()],
+            program: Some("/bin/false".into()),
+            ..Options::quick()
+        };
+        let (folder, kept) = (tempfile::tempdir().expect("a folder"), Cell::new(0));
+        let keep = |results: &Results| {
+            kept.set(kept.get() + 1);
+            write(folder.path(), results)
+        };
+        let results = measure(&options, folder.path(), keep).expect("it goes on");
+        let failed: Vec<_> = results.failures().map(|(case, name, _)| (case, name)).collect();
+        let expected = ["file/small-immediate", "file/unchanged"].map(|case| (case, "/bin/false"));
+        assert_eq!((failed, kept.get()), (expected.to_vec(), 2));
+        let table = fs::read_to_string(folder.path().join("bench.md")).expect("it is written");
+        assert!(table.contains("/bin/false: failed"), "{table}");
+    }
 }

@@ -1,11 +1,18 @@
 //! What is measured: a table of cases.
 //!
-//! A case is a set of data upstream, commands that get an installation ready, and one that is
+//! A case is a set of data upstream, steps that get an installation ready, and one that is
 //! measured. Words in braces are filled in for every run: `{url}` is where the set is, `{server}`
-//! its server, `{host}` the same without `http://`, `{set}` the set's path on it without `v2/`, `{folder}` a folder
-//! of the run's own, `{data}` where the set lies on disk.
+//! its server, `{host}` the same without `http://`, `{set}` the set's path on it without `v2/`,
+//! `{suite}` an archive's suite, `{folder}` a folder of the run's own.
 
-use super::data::Set;
+use super::{
+    data::{Layers, Set},
+    rivals::{
+        APTLY, APTLY_AGAIN, APTLY_METADATA, CURL, DEBMIRROR, NGINX, REPREPRO, REPREPRO_AGAIN,
+        Rival, SKOPEO, WGET,
+    },
+    steps::{Policy, Step},
+};
 
 /// One thing that is measured.
 pub(super) struct Case {
@@ -14,8 +21,8 @@ pub(super) struct Case {
     /// For people who read the table.
     pub(super) about: &'static str,
     pub(super) set: Set,
-    /// Commands of the program that go before, unmeasured.
-    pub(super) before: &'static [&'static str],
+    /// What goes before, unmeasured.
+    pub(super) before: &'static [Step],
     pub(super) what: What,
     /// Others that do the same work.
     pub(super) rivals: &'static [Rival],
@@ -24,8 +31,8 @@ pub(super) struct Case {
 /// What the clock runs over.
 #[derive(Clone, Copy)]
 pub(super) enum What {
-    /// A command of the program.
-    Command(&'static str),
+    /// One step of an installation.
+    Step(Step),
     /// The example `line_bench`: stages that do nothing.
     Line,
     /// Requests to `pulp serve`.
@@ -51,57 +58,45 @@ pub(super) enum Target {
     Listing,
 }
 
-/// Another program that does a case's work.
-pub(super) struct Rival {
-    pub(super) program: &'static str,
-    /// Unmeasured.
-    pub(super) before: &'static [&'static str],
-    pub(super) command: &'static str,
-}
-
 const SMALL: Set = Set::Files { name: "small", count: 1000, size: 10 << 10 };
 const MANY: Set = Set::Files { name: "many", count: 70_000, size: 1 << 10 };
 const BIG: Set = Set::Files { name: "big", count: 100, size: 10 << 20 };
 const TINY: Set = Set::Files { name: "tiny", count: 500, size: 1 << 10 };
-const DEBIAN: Set = Set::Archive { name: "debian", packages: 63_440, bodies: false };
-const DEBREAL: Set = Set::Archive { name: "debbodies", packages: 285, bodies: true };
-const IMAGES: Set = Set::Images { tags: 200 };
+const DEBIAN: Set =
+    Set::Archive { name: "debian", suite: "bookworm", packages: 63_440, bodies: false };
+const DEBREAL: Set = Set::Archive { name: "debreal", suite: "stable", packages: 285, bodies: true };
+const IMAGES: Set = Set::Images {
+    name: "many",
+    tags: 200,
+    platforms: 1,
+    shared: Layers { count: 3, size: 5 << 20 },
+    own: Layers { count: 2, size: 256 << 10 },
+};
+const INDEXES: Set = Set::Images {
+    name: "multi",
+    tags: 20,
+    platforms: 4,
+    shared: Layers { count: 1, size: 1 << 20 },
+    own: Layers { count: 1, size: 128 << 10 },
+};
+const BIG_IMAGES: Set = Set::Images {
+    name: "big",
+    tags: 5,
+    platforms: 1,
+    shared: Layers { count: 0, size: 0 },
+    own: Layers { count: 4, size: 50 << 20 },
+};
 
-const FILE: &str = "mirror file {url}PULP_MANIFEST --name bench --policy immediate";
-const FILE_ON_DEMAND: &str = "mirror file {url}PULP_MANIFEST --name bench --policy on_demand";
-const DEB: &str = "mirror deb {url} --name bench --policy immediate --distribution bookworm \
-                   --component main --architecture amd64";
-const DEB_ON_DEMAND: &str = "mirror deb {url} --name bench --policy on_demand \
-                             --distribution bookworm --component main --architecture amd64";
-const CONTAINER: &str =
-    "mirror container {server} --upstream-name {set} --name bench --policy immediate";
-const UNCHANGED: &str = "sync bench";
-const FORCED: &str = "sync bench --force";
-
-const CURL: Rival = Rival {
-    program: "curl",
-    before: &[],
-    command: "curl --silent --fail --parallel --parallel-max 16 --create-dirs --config {folder}/curl",
-};
-const WGET: Rival = Rival {
-    program: "wget",
-    before: &[],
-    command: "wget --quiet --force-directories --directory-prefix {folder}/out --input-file {folder}/urls",
-};
-const NGINX: Rival = Rival { program: "nginx", before: &[], command: "" };
-const SKOPEO: Rival = Rival {
-    program: "skopeo",
-    before: &[],
-    command: "skopeo --insecure-policy sync --src docker --dest dir --src-tls-verify=false \
-              {host}/{set} {folder}/out",
-};
+/// The steps of most cases.
+const IMMEDIATE: Step = Step::Mirror(Policy::Immediate);
+const ON_DEMAND: Step = Step::Mirror(Policy::OnDemand);
 
 const fn case(name: &'static str, about: &'static str, set: Set, what: What) -> Case {
     Case { name, about, set, before: &[], what, rivals: &[] }
 }
 
 impl Case {
-    const fn after(mut self, before: &'static [&'static str]) -> Self {
+    const fn after(mut self, before: &'static [Step]) -> Self {
         self.before = before;
         self
     }
@@ -114,7 +109,7 @@ impl Case {
     /// How many units (files, packages, tags, requests) one run handles.
     pub(super) fn units(&self, quick: bool) -> u64 {
         match self.what {
-            What::Command(_) => self.set.units(quick),
+            What::Step(_) => self.set.units(quick),
             What::Line => LINE_UNITS * LINE_STAGES * LINE_RUNS,
             What::Serving(load) => load.requests(self.set, quick),
         }
@@ -147,77 +142,59 @@ const LINE_RUNS: u64 = 10;
 
 /// Every case, in the order in which they run.
 pub(super) static CASES: &[Case] = &[
-    case("file/small-immediate", "1,000 files of 10 KiB", SMALL, What::Command(FILE))
-        .against(&[CURL, WGET]),
-    case("file/small-on-demand", "1,000 files of 10 KiB", SMALL, What::Command(FILE_ON_DEMAND)),
-    case("file/unchanged", "the same again", SMALL, What::Command(UNCHANGED)).after(&[FILE]),
-    case("file/many-on-demand", "70,000 files of 1 KiB", MANY, What::Command(FILE_ON_DEMAND)),
-    case("file/many-forced", "every line read again", MANY, What::Command(FORCED))
-        .after(&[FILE_ON_DEMAND]),
-    case("file/many-immediate", "70,000 files of 1 KiB", MANY, What::Command(FILE))
-        .against(&[CURL, WGET]),
-    case("file/big-immediate", "100 files of 10 MiB", BIG, What::Command(FILE))
-        .against(&[CURL, WGET]),
-    case("deb/on-demand", "63,440 packages, metadata only", DEBIAN, What::Command(DEB_ON_DEMAND))
-        .against(&[Rival {
-            program: "aptly",
-            // A filter that nothing matches: it parses the index and stores nothing of it.
-            before: &["aptly -config={folder}/aptly.json mirror create -ignore-signatures \
-                       -architectures=amd64 -filter=nothing bench {url} bookworm main"],
-            command: "aptly -config={folder}/aptly.json mirror update -ignore-signatures bench",
-        }]),
-    case("deb/unchanged", "the same again", DEBIAN, What::Command(UNCHANGED))
-        .after(&[DEB_ON_DEMAND]),
-    case("deb/forced", "every index read again", DEBIAN, What::Command(FORCED))
-        .after(&[DEB_ON_DEMAND]),
-    case(
-        "deb/publish",
-        "structured, signed, plain and gz",
-        DEBIAN,
-        What::Command(
-            "deb publication create --repository bench --publish structured --compression gz",
-        ),
-    )
-    .after(&[DEB_ON_DEMAND]),
-    case("deb/immediate", "285 packages of 110 KB", DEBREAL, What::Command(DEB)).against(&[
-        Rival {
-            program: "aptly",
-            before: &["aptly -config={folder}/aptly.json mirror create -ignore-signatures \
-                       -architectures=amd64 bench {url} bookworm main"],
-            command: "aptly -config={folder}/aptly.json mirror update -ignore-signatures bench",
-        },
-        Rival {
-            program: "debmirror",
-            before: &[],
-            command: "debmirror --method=http --host={host} --root={set} --dist=bookworm \
-                      --section=main --arch=amd64 --nosource --no-check-gpg --ignore-release-gpg \
-                      --rsync-extra=none --i18n --diff=none {folder}/out",
-        },
-    ]),
-    case("container/immediate", "200 tags, 603 blobs", IMAGES, What::Command(CONTAINER))
+    step("file/small-immediate", "1,000 files of 10 KiB", SMALL, IMMEDIATE).against(&[CURL, WGET]),
+    step("file/small-on-demand", "1,000 files of 10 KiB", SMALL, ON_DEMAND),
+    step("file/unchanged", "the same again", SMALL, Step::Sync).after(&[IMMEDIATE]),
+    step("file/many-on-demand", "70,000 files of 1 KiB", MANY, ON_DEMAND),
+    step("file/many-unchanged", "the same again", MANY, Step::Sync).after(&[ON_DEMAND]),
+    step("file/many-forced", "every line read again", MANY, Step::Force).after(&[ON_DEMAND]),
+    step("file/many-immediate", "70,000 files of 1 KiB", MANY, IMMEDIATE).against(&[CURL, WGET]),
+    step("file/big-immediate", "100 files of 10 MiB", BIG, IMMEDIATE).against(&[CURL, WGET]),
+    step("deb/on-demand", "63,440 packages, metadata only", DEBIAN, ON_DEMAND)
+        .against(&[APTLY_METADATA, REPREPRO]),
+    step("deb/unchanged", "the same again", DEBIAN, Step::Sync)
+        .after(&[ON_DEMAND])
+        .against(&[APTLY_AGAIN, REPREPRO_AGAIN]),
+    step("deb/forced", "every index read again", DEBIAN, Step::Force).after(&[ON_DEMAND]),
+    step("deb/publish", "structured, signed, plain and gz", DEBIAN, Step::Publish(&["gz"]))
+        .after(&[ON_DEMAND]),
+    step("deb/publish-more", "gz, xz and zstd", DEBIAN, Step::Publish(&["gz", "xz", "zst"]))
+        .after(&[ON_DEMAND]),
+    step("deb/immediate", "285 packages of 110 KB", DEBREAL, IMMEDIATE)
+        .against(&[APTLY, DEBMIRROR, REPREPRO]),
+    step("container/immediate", "200 tags, 603 blobs", IMAGES, IMMEDIATE).against(&[SKOPEO]),
+    step("container/on-demand", "200 tags, metadata only", IMAGES, ON_DEMAND),
+    step("container/unchanged", "the same again", IMAGES, Step::Sync).after(&[IMMEDIATE]),
+    step("container/indexes", "20 indexes of four platforms", INDEXES, IMMEDIATE)
         .against(&[SKOPEO]),
-    case("container/unchanged", "the same again", IMAGES, What::Command(UNCHANGED))
-        .after(&[CONTAINER]),
+    step("container/big", "5 images of 200 MiB", BIG_IMAGES, IMMEDIATE).against(&[SKOPEO]),
     case("pipeline/line", "1 M units through ten stages, ten lines", Set::Nothing, What::Line),
     serving("serve/small", "1 KiB files, 16 clients", TINY, 16, 40_000, Target::Files)
-        .after(&[FILE])
+        .after(&[IMMEDIATE])
         .against(&[NGINX]),
     serving("serve/large", "10 MiB files, 8 clients", BIG, 8, 600, Target::Files)
-        .after(&[FILE])
+        .after(&[IMMEDIATE])
         .against(&[NGINX]),
     serving("serve/ranges", "64 KiB ranges, 16 clients", BIG, 16, 20_000, Target::Ranges)
-        .after(&[FILE])
+        .after(&[IMMEDIATE])
         .against(&[NGINX]),
     serving("serve/listing", "pages of 500 files, 16 clients", TINY, 16, 2000, Target::Listing)
-        .after(&[FILE])
+        .after(&[IMMEDIATE])
         .against(&[NGINX]),
     serving("serve/fill", "on demand, each file once", SMALL, 16, 1000, Target::Files)
-        .after(&[FILE_ON_DEMAND]),
+        .after(&[ON_DEMAND]),
     scale("scale/1k", 1000),
     scale("scale/10k", 10_000),
     scale("scale/100k", 100_000),
     scale("scale/1m", 1_000_000),
+    scale_tags("scale-tags/100", "tags-100", 100),
+    scale_tags("scale-tags/1k", "tags-1k", 1000),
+    scale_tags("scale-tags/10k", "tags-10k", 10_000),
 ];
+
+const fn step(name: &'static str, about: &'static str, set: Set, step: Step) -> Case {
+    case(name, about, set, What::Step(step))
+}
 
 const fn serving(
     name: &'static str,
@@ -231,7 +208,13 @@ const fn serving(
 }
 
 const fn scale(name: &'static str, count: u64) -> Case {
-    case(name, "files, metadata only", Set::Listed { count }, What::Command(FILE_ON_DEMAND))
+    step(name, "files, metadata only", Set::Listed { count }, ON_DEMAND)
+}
+
+const fn scale_tags(name: &'static str, set: &'static str, tags: u64) -> Case {
+    let layers = Layers { count: 1, size: 1 << 10 };
+    let set = Set::Images { name: set, tags, platforms: 1, shared: layers, own: layers };
+    step(name, "tags, metadata only", set, ON_DEMAND)
 }
 
 #[cfg(test)]

@@ -10,11 +10,13 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 
 use super::{
-    cases::{CASES, Case, LINE_STAGES, LINE_UNITS, Rival, What},
+    cases::{CASES, Case, LINE_STAGES, LINE_UNITS, What},
     data,
     measure::{self, Sample},
     programs::Programs,
+    rivals::Rival,
     serving,
+    steps::Step,
 };
 use crate::{
     probe,
@@ -78,24 +80,24 @@ fn pulp(programs: &Programs, case: &Case, scene: &Scene, words: &Words) -> Resul
         return Ok(measure::run(&mut command)?.0);
     }
     let pulp = Installation::new(&programs.pulp, scene.backend)?;
-    let command = |text: &str| {
-        let arguments = words.fill(text);
+    let command = |step: Step| {
+        let arguments = words.fill(&step.command(case.set));
         let mut arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
         arguments.push("--json");
         pulp.command(&arguments)
     };
-    for text in case.before {
-        measure::run(&mut command(text))?;
+    for step in case.before {
+        measure::run(&mut command(*step))?;
     }
-    let text = match case.what {
-        What::Command(text) => text,
+    let step = match case.what {
+        What::Step(step) => step,
         What::Serving(load) => return serving::pulp(&pulp, load, case.set, scene.quick),
         What::Line => unreachable!("it is done above"),
     };
     scene.upstream.take_log();
     let server = database_server(scene.backend);
     let before = server.and_then(measure::cpu_of_family);
-    let (mut sample, output) = measure::run(&mut command(text))?;
+    let (mut sample, output) = measure::run(&mut command(step))?;
     if let (Some(before), Some(after)) = (before, server.and_then(measure::cpu_of_family)) {
         sample.server_cpu = Some(after - before);
     }
@@ -148,6 +150,7 @@ struct Words {
     url: String,
     server: String,
     set: String,
+    suite: &'static str,
 }
 
 impl Words {
@@ -159,6 +162,7 @@ impl Words {
             url: format!("{server}{path}/"),
             server: server.trim_end_matches('/').to_owned(),
             set: path.trim_start_matches("v2/").to_owned(),
+            suite: case.set.suite(),
         };
         words.write_lists(case, scene)?;
         Ok(words)
@@ -178,7 +182,26 @@ impl Words {
         fs::write(self.folder.join("urls"), urls)?;
         fs::write(self.folder.join("curl"), curl)?;
         let aptly = serde_json::json!({ "rootDir": self.folder.join("aptly") });
-        Ok(fs::write(self.folder.join("aptly.json"), aptly.to_string())?)
+        fs::write(self.folder.join("aptly.json"), aptly.to_string())?;
+        if let data::Set::Archive { suite, bodies, .. } = case.set {
+            self.write_reprepro(suite, bodies)?;
+        }
+        Ok(())
+    }
+
+    /// Settings of reprepro: what it has, and where from.
+    fn write_reprepro(&self, suite: &str, bodies: bool) -> Result<()> {
+        let folder = self.folder.join("reprepro/conf");
+        fs::create_dir_all(&folder)?;
+        let what = format!("Suite: {suite}\nComponents: main\nArchitectures: amd64\n");
+        // Nothing is called so: the index is parsed, and no body asked for.
+        let filter = if bodies { "" } else { "FilterFormula: Package (== nothing)\n" };
+        let url = self.url.trim_end_matches('/');
+        let update =
+            format!("Name: bench\nMethod: {url}\n{what}VerifyRelease: blindtrust\n{filter}");
+        fs::write(folder.join("updates"), update)?;
+        let distribution = format!("Codename: {suite}\n{what}Update: bench\n");
+        Ok(fs::write(folder.join("distributions"), distribution)?)
     }
 
     fn fill(&self, text: &str) -> Vec<String> {
@@ -190,6 +213,7 @@ impl Words {
                     .replace("{server}", &self.server)
                     .replace("{host}", host)
                     .replace("{set}", &self.set)
+                    .replace("{suite}", self.suite)
                     .replace("{folder}", &folder)
             })
             .collect()

@@ -26,12 +26,20 @@ pub(super) enum Set {
     Files { name: &'static str, count: u64, size: u64 },
     /// A `PULP_MANIFEST` of small files that are not there.
     Listed { count: u64 },
-    /// An apt repository; with bodies of about 110 KB, or without any.
-    Archive { name: &'static str, packages: u64, bodies: bool },
-    /// A container repository.
-    Images { tags: u64 },
+    /// An apt repository of one suite; with bodies of about 110 KB, or without any.
+    Archive { name: &'static str, suite: &'static str, packages: u64, bodies: bool },
+    /// A container repository: a tag for each image, or for each index of one image per platform.
+    /// Layers are shared by all images of a platform, or an image's own.
+    Images { name: &'static str, tags: u64, platforms: u64, shared: Layers, own: Layers },
     /// Nothing.
     Nothing,
+}
+
+/// Some layers of an image, with so many bytes each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Layers {
+    pub(super) count: u64,
+    pub(super) size: u64,
 }
 
 impl Set {
@@ -41,11 +49,16 @@ impl Set {
             Self::Files { name, .. } => format!("file/{name}"),
             Self::Listed { count } => format!("file/listed-{count}"),
             Self::Archive { name, .. } => name.to_owned(),
-            Self::Images { .. } if quick => return "v2/lab/few".to_owned(),
-            Self::Images { .. } => return "v2/lab/many".to_owned(),
+            Self::Images { name, .. } if quick => return format!("v2/quick/{name}"),
+            Self::Images { name, .. } => return format!("v2/lab/{name}"),
             Self::Nothing => return String::new(),
         };
         if quick { format!("quick/{path}") } else { path }
+    }
+
+    /// What an archive's suite is called.
+    pub(super) fn suite(self) -> &'static str {
+        if let Self::Archive { suite, .. } = self { suite } else { "" }
     }
 
     /// How many files, packages or tags it has.
@@ -53,7 +66,7 @@ impl Set {
         let (count, few) = match self {
             Self::Files { count, .. } | Self::Listed { count } => (count, 20),
             Self::Archive { packages, .. } => (packages, 30),
-            Self::Images { tags } => (tags, 3),
+            Self::Images { tags, .. } => (tags, 3),
             Self::Nothing => (0, 0),
         };
         if quick { count.min(few) } else { count }
@@ -72,8 +85,9 @@ impl Set {
     pub(super) fn make(self, root: &Path, quick: bool) -> Result<()> {
         let folder = root.join(self.path(quick));
         let done = root.join(format!("{}.{}", self.path(quick).replace('/', "-"), "done"));
-        let units = self.units(quick).to_string();
-        if self == Self::Nothing || fs::read_to_string(&done).is_ok_and(|made| made == units) {
+        let description = format!("{self:?}, {} units", self.units(quick));
+        let is_made = fs::read_to_string(&done).is_ok_and(|made| made == description);
+        if self == Self::Nothing || is_made {
             return Ok(());
         }
         if folder.exists() {
@@ -83,12 +97,18 @@ impl Set {
         let made = match self {
             Self::Files { .. } => files(&folder, self.units(quick), self.file_size(quick)),
             Self::Listed { .. } => listed(&folder, self.units(quick)),
-            Self::Archive { bodies, .. } => archive::make(&folder, self.units(quick), bodies),
-            Self::Images { .. } => images::make(&folder, self.units(quick), quick),
+            Self::Archive { suite, bodies, .. } => {
+                archive::make(&folder, suite, self.units(quick), bodies)
+            }
+            Self::Images { name, platforms, shared, own, .. } => {
+                let less = |layers: Layers| Layers { size: layers.size >> 10, ..layers };
+                let (shared, own) = if quick { (less(shared), less(own)) } else { (shared, own) };
+                images::make(&folder, name, self.units(quick), platforms, shared, own)
+            }
             Self::Nothing => Ok(()),
         };
         made.with_context(|| format!("Failed to make `{}`", folder.display()))?;
-        Ok(fs::write(done, units)?)
+        Ok(fs::write(done, description)?)
     }
 }
 

@@ -27,6 +27,14 @@ pub(super) fn of_this_tree(quick: bool, line: bool) -> Result<Programs> {
     release(run::root(), line)
 }
 
+/// A program that somebody has built, with the example where cargo puts it.
+pub(super) fn given(pulp: &Path) -> Result<Programs> {
+    let pulp = pulp.canonicalize();
+    let pulp = pulp.context("There is no such program to measure")?;
+    let line = pulp.with_file_name("examples").join("line_bench");
+    Ok(Programs { pulp, line })
+}
+
 /// Builds another revision: a tag, a branch, a commit. Its tree stays below `folder`, for the next
 /// time. To be called before this tree is built: both build into one folder, for most of what is
 /// built is the same, and the other revision's programs are kept apart.

@@ -4,14 +4,14 @@ use std::fmt::Write as _;
 
 use super::results::{Contestant, Measured, Results};
 
-const HEADER: &str = "| case | by | wall s | CPU s | CPU µs/unit | peak MB | requests | answers/s | MB/s | CPU of this tree | wall |\n\
+const HEADER: &str = "| case | by | wall s | CPU s | CPU µs/unit | peak MB | requests | answers/s | MB/s | CPU of the first | wall |\n\
                       |---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n";
 
 /// The whole document.
 pub(super) fn markdown(results: &Results) -> String {
     let mut text = format!(
-        "# Bench of {}\n\nMedians of {} round{}, {} processors, {}. The last two columns divide this \
-         tree's figure by the line's: below 1, this tree needs less.\n\n{HEADER}",
+        "# Bench of {}\n\nMedians of {} round{}, {} processors, {}. The last two columns divide the \
+         figure of a case's first line by the line's own: below 1, the first needs less.\n\n{HEADER}",
         results.revision,
         results.rounds,
         if results.rounds == 1 { "" } else { "s" },

@@ -1,4 +1,4 @@
-//! An apt repository of any size: suite `bookworm`, component `main`, architecture `amd64`.
+//! An apt repository of any size: one suite, component `main`, architecture `amd64`.
 //!
 //! The fields, their lengths and how often they occur are those of Debian's own `Packages` of
 //! 63,440 stanzas; what they say is noise. The release file is not signed.
@@ -23,9 +23,9 @@ const WORDS: &[&str] = &[
 ];
 const SECTIONS: &[&str] = &["libs", "python", "perl", "libdevel", "doc", "net", "utils", "golang"];
 
-pub(super) fn make(folder: &Path, packages: u64, bodies: bool) -> Result<()> {
+pub(super) fn make(folder: &Path, name: &str, packages: u64, bodies: bool) -> Result<()> {
     let index = "main/binary-amd64";
-    let suite = folder.join("dists/bookworm");
+    let suite = folder.join("dists").join(name);
     fs::create_dir_all(suite.join(index))?;
     let plain = suite.join(index).join("Packages");
     let mut writer = BufWriter::new(File::create(&plain)?);
@@ -37,10 +37,10 @@ pub(super) fn make(folder: &Path, packages: u64, bodies: bool) -> Result<()> {
     drop(writer);
     run::output_of(Command::new("gzip").args(["--keep", "--no-name"]).arg(&plain))?;
     run::output_of(Command::new("xz").args(["--keep", "--threads=1", "-1"]).arg(&plain))?;
-    let mut release = String::from(
-        "Origin: Bench\nLabel: Bench\nSuite: stable\nVersion: 12.0\nCodename: bookworm\n\
+    let mut release = format!(
+        "Origin: Bench\nLabel: Bench\nSuite: stable\nVersion: 12.0\nCodename: {name}\n\
          Date: Sat, 11 Jul 2026 10:16:37 UTC\nAcquire-By-Hash: no\nArchitectures: all amd64\n\
-         Components: main\nDescription: Packages of noise\nSHA256:\n",
+         Components: main\nDescription: Packages of noise\nSHA256:\n"
     );
     for suffix in ["", ".gz", ".xz"] {
         let bytes = fs::read(plain.with_extension(suffix.trim_start_matches('.')))?;
