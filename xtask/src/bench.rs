@@ -25,6 +25,7 @@ mod load;
 mod measure;
 mod plot;
 mod programs;
+mod rest;
 mod results;
 mod rivals;
 mod serving;
@@ -44,9 +45,10 @@ pub(crate) struct Options {
     /// A built program to measure in place of building this tree
     #[arg(long, value_name = "FILE")]
     program: Option<PathBuf>,
-    /// Whom to run beside it: a revision of this repository, or an installed program (aptly, curl,
-    /// debmirror, nginx, reprepro, skopeo, wget); may repeat
-    #[arg(long = "baseline", value_name = "REV|PROGRAM")]
+    /// Whom to run beside it: a revision of this repository, an installed program (aptly, curl,
+    /// debmirror, nginx, reprepro, skopeo, wget), or a running server of Pulp as
+    /// http://USER:PASSWORD@HOST:PORT, whose orphans are removed; may repeat
+    #[arg(long = "baseline", value_name = "REV|PROGRAM|URL")]
     baselines: Vec<String>,
     /// How often each case is run
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..))]

@@ -34,7 +34,7 @@ pub(crate) struct Server {
     ended: Arc<AtomicBool>,
 }
 
-/// A request's head.
+/// A request.
 pub(crate) struct Request {
     pub(crate) method: String,
     /// Decoded, with its leading slash, without the query.
@@ -42,6 +42,7 @@ pub(crate) struct Request {
     /// As it was sent, without the question mark; empty if there is none.
     pub(crate) query: String,
     headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
 }
 
 /// What is sent back, and how it ends.
@@ -259,12 +260,16 @@ fn read_request(reader: &mut BufReader<TcpStream>) -> std::io::Result<Option<Req
     let headers = lines
         .filter_map(|line| line.split_once(':'))
         .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()));
-    Ok(Some(Request {
+    let mut request = Request {
         method: method.to_owned(),
         path: client::decode(path),
         query: query.to_owned(),
         headers: headers.collect(),
-    }))
+        body: Vec::new(),
+    };
+    let length = request.header("content-length").and_then(|length| length.parse().ok());
+    reader.take(length.unwrap_or_default()).read_to_end(&mut request.body)?;
+    Ok(Some(request))
 }
 
 /// Locks what no thread panics with.

@@ -14,6 +14,7 @@ use super::{
     data,
     measure::{self, Sample},
     programs::Programs,
+    rest::PulpServer,
     rivals::Rival,
     serving,
     steps::Step,
@@ -30,6 +31,8 @@ pub(super) enum Contender {
     Pulp { name: String, programs: Programs },
     /// An installed program.
     Rival(String),
+    /// Pulp itself, running.
+    Server(PulpServer),
 }
 
 /// What all runs have in common.
@@ -47,6 +50,7 @@ impl Contender {
     pub(super) fn name(&self) -> &str {
         match self {
             Self::Pulp { name, .. } | Self::Rival(name) => name,
+            Self::Server(server) => server.name(),
         }
     }
 
@@ -55,6 +59,7 @@ impl Contender {
         match self {
             Self::Pulp { .. } => true,
             Self::Rival(name) => case.rivals.iter().any(|rival| rival.program == name),
+            Self::Server(_) => PulpServer::takes_part(case),
         }
     }
 
@@ -68,6 +73,7 @@ impl Contender {
                 let rival = case.rivals.iter().find(|rival| rival.program == name);
                 rival_run(rival.context("It does not take part")?, case, scene, &words)
             }
+            Self::Server(server) => server.run(case, scene, &words),
         };
         run.with_context(|| format!("{} as `{}`", case.name, self.name()))
     }
@@ -136,7 +142,7 @@ fn rival_run(rival: &Rival, case: &Case, scene: &Scene, words: &Words) -> Result
 }
 
 /// The process whose children serve the database, if it runs here and we may look at it.
-fn database_server(backend: Backend) -> Option<u32> {
+pub(super) fn database_server(backend: Backend) -> Option<u32> {
     let Backend::Postgres = backend else { return None };
     let statement = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer'";
     let child: u32 = probe::psql(probe::postgres().ok()?, statement).ok()?.trim().parse().ok()?;
@@ -145,16 +151,16 @@ fn database_server(backend: Backend) -> Option<u32> {
 }
 
 /// What stands for the words in braces.
-struct Words {
+pub(super) struct Words {
     folder: PathBuf,
-    url: String,
-    server: String,
-    set: String,
+    pub(super) url: String,
+    pub(super) server: String,
+    pub(super) set: String,
     suite: &'static str,
 }
 
 impl Words {
-    fn new(case: &Case, scene: &Scene, folder: &Path) -> Result<Self> {
+    pub(super) fn new(case: &Case, scene: &Scene, folder: &Path) -> Result<Self> {
         let server = scene.elsewhere.clone().unwrap_or_else(|| scene.upstream.url(""));
         let path = case.set.path(scene.quick);
         let words = Self {
@@ -220,8 +226,12 @@ impl Words {
     }
 }
 
-/// The contender that a user named: an installed program that some case knows, or a revision.
+/// The contender that a user named: a running server, an installed program that some case knows, or
+/// a revision.
 pub(super) fn named(name: &str, folder: &Path, line: bool) -> Result<Contender> {
+    if name.starts_with("http://") {
+        return Ok(Contender::Server(PulpServer::find(name)?));
+    }
     let is_rival = CASES.iter().flat_map(|case| case.rivals).any(|rival| rival.program == name);
     if is_rival {
         if let Err(reason) = probe::program(name) {

@@ -111,6 +111,13 @@ pub(super) fn cpu_of_family(id: u32) -> Option<f64> {
     Some(cpu_of(id)? + children.filter_map(cpu_of_family).sum::<f64>())
 }
 
+/// The most memory that a process, or any that it started and that still runs, had so far.
+pub(super) fn peak_of_family(id: u32) -> Option<u64> {
+    let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).ok()?;
+    let children = children.split_whitespace().filter_map(|child| child.parse().ok());
+    children.filter_map(peak_of_family).max().max(peak_memory(id))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
