@@ -151,6 +151,11 @@ pub(crate) const INSTALLER_FILE: &str = "deb.installer_file";
 pub(crate) const ADDITIONS: &str = "deb.additions";
 
 impl ReleaseFile {
+    /// The repository key of a distribution's release file.
+    pub(crate) fn place(distribution: &str) -> Key {
+        Key::of(RELEASE_FILE).field(distribution).finish()
+    }
+
     /// The digest of the file `name`: `InRelease`, `Release` or `Release.gpg`.
     pub fn digest(&self, name: &str) -> Option<Sha256> {
         self.files.iter().find_map(|(known, digest)| (known == name).then_some(*digest))
@@ -270,7 +275,7 @@ impl Content for DebContent {
     fn repo_key(&self) -> Option<Key> {
         let key = Key::of(self.type_name());
         Some(match self {
-            Self::ReleaseFile(release) => key.field(&release.distribution).finish(),
+            Self::ReleaseFile(release) => ReleaseFile::place(&release.distribution),
             Self::IndexFile(index) => key.field(index.path.as_str()).finish(),
             Self::Package(package) => key
                 .field(&package.distribution)

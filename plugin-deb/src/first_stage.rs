@@ -11,7 +11,7 @@ use std::{collections::HashMap, ops::ControlFlow, sync::Arc};
 
 use async_trait::async_trait;
 use futures::{StreamExt as _, TryStreamExt as _, future::try_join_all, stream};
-use pulp_models::{Key, RemoteUrl, Sha256, Timestamp, remote::Policy, version};
+use pulp_models::{Connection, Key, RemoteUrl, Sha256, Timestamp, remote::Policy, version};
 use pulp_stages::{
     Blame as _, DeclarativeArtifact, DeclarativeContent, Inbox, Outbox, Resolution, SavedArtifact,
     Stage, StageError,
@@ -25,7 +25,7 @@ use crate::{
     Deb,
     catalog::{Catalog, Choice},
     compression::{Bound, Compression},
-    content::{self, DebContent, IndexFile, ReleaseFile},
+    content::{DebContent, IndexFile, ReleaseFile},
     index_fetch::{FetchedIndex, FetchedVariant, IndexFetcher},
     index_reader::read_stanzas,
     options::DebRemoteOptions,
@@ -65,7 +65,7 @@ pub(crate) async fn prepare(
             url: context.remote.url.clone(),
             downloads: context.downloads.clone(),
             keyring,
-            known: last_releases(context).await?,
+            known: last_releases(context, &options.distributions).await?,
             store: context.installation.store.clone(),
             warnings: context.warnings.clone(),
             now: Timestamp::now().as_seconds(),
@@ -101,24 +101,25 @@ pub(crate) async fn prepare(
     Ok(FirstStage { fingerprint: Some(fingerprint.finish()), stage: Box::new(stage) })
 }
 
-/// The release files of the repository's latest version, by distribution.
+/// The release files that the repository's latest version has of these distributions.
 async fn last_releases(
     context: &SyncContext<Deb>,
+    distributions: &[String],
 ) -> Result<HashMap<String, ReleaseFile>, SyncError> {
     let repository = context.repository.id;
-    let units = context
-        .installation
-        .db
-        .read(move |connection| {
-            let latest = version::latest(connection, repository)?;
-            let columns = version::Columns::Metadata;
-            let kind = Some(content::RELEASE_FILE);
-            version::page(connection, repository, latest, kind, columns, None, 1000)
-        })
-        .await?;
-    let release = |json: &str| serde_json::from_str::<ReleaseFile>(json).ok();
-    let releases = units.iter().filter_map(|unit| release(&unit.metadata));
-    Ok(releases.map(|release| (release.distribution.clone(), release)).collect())
+    let names = distributions.to_vec();
+    let find = move |connection: &mut Connection| {
+        let latest = version::latest(connection, repository)?;
+        let mut releases = HashMap::new();
+        for name in names {
+            let place = ReleaseFile::place(&name);
+            let unit = version::at_repo_key(connection, repository, latest, &place)?;
+            let release = unit.and_then(|unit| serde_json::from_str(&unit.metadata).ok());
+            releases.extend(release.map(|release| (name, release)));
+        }
+        Ok(releases)
+    };
+    Ok(context.installation.db.read(find).await?)
 }
 
 /// See the module.

@@ -145,6 +145,7 @@ pub struct DeclarativeArtifact {
     /// any expected digest it cannot: such an artifact is downloaded all the same.
     pub deferred_download: bool,
     state: State,
+    recorded: Recorded,
 }
 
 /// How far an artifact has come.
@@ -153,6 +154,15 @@ enum State {
     Declared,
     Downloaded(Verified),
     Saved(Saved),
+}
+
+/// What the database says of an artifact's path in its unit.
+#[derive(Debug, Clone, Copy)]
+enum Recorded {
+    /// Nothing, as far as is known.
+    Nothing,
+    /// It is there, with these bytes or without any.
+    Path(Option<Sha256>),
 }
 
 /// An artifact that cannot be declared.
@@ -183,9 +193,16 @@ impl DeclarativeArtifact {
         urls: Vec<RemoteUrl>,
         expected: Expected,
     ) -> Self {
-        let (remote, deferred_download, state) = (None, false, State::Declared);
-        let alternates = Vec::new();
-        Self { relative_path, urls, alternates, expected, remote, deferred_download, state }
+        Self {
+            relative_path,
+            urls,
+            alternates: Vec::new(),
+            expected,
+            remote: None,
+            deferred_download: false,
+            state: State::Declared,
+            recorded: Recorded::Nothing,
+        }
     }
 
     /// An artifact whose bytes are here already (an upload, generated metadata).
@@ -198,6 +215,7 @@ impl DeclarativeArtifact {
             remote: None,
             deferred_download: false,
             state: State::Downloaded(bytes),
+            recorded: Recorded::Nothing,
         }
     }
 
@@ -211,6 +229,7 @@ impl DeclarativeArtifact {
             remote: None,
             deferred_download: false,
             state: State::Saved(saved),
+            recorded: Recorded::Nothing,
         }
     }
 
@@ -275,6 +294,19 @@ impl DeclarativeArtifact {
         match &self.state {
             State::Saved(saved) => Some(saved),
             State::Declared | State::Downloaded(_) => None,
+        }
+    }
+
+    /// Notes that the database has its path in its unit, with these bytes or without any.
+    pub(crate) const fn set_recorded(&mut self, bytes: Option<Sha256>) {
+        self.recorded = Recorded::Path(bytes);
+    }
+
+    /// Whether the database is known to have its path in its unit, and its bytes if the store does.
+    pub(crate) fn is_recorded(&self) -> bool {
+        match self.recorded {
+            Recorded::Nothing => false,
+            Recorded::Path(bytes) => self.saved().is_none_or(|saved| bytes == Some(saved.sha256)),
         }
     }
 

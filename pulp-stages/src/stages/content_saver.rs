@@ -1,7 +1,7 @@
 //! Stage 5: writes units that are new, and which bytes belong to each path of a unit.
 //!
 //! Units that exist already are left as they are, but for artifacts that they now have and did
-//! not have before. Two units of one batch with one natural key become one row.
+//! not have before; where there are none of those, nothing is written. Two units of one batch with one natural key become one row.
 
 use async_trait::async_trait;
 use pulp_models::{
@@ -14,7 +14,7 @@ use pulp_models::{
 use super::BATCH;
 use crate::{
     content::Content,
-    declarative::DeclarativeContent,
+    declarative::{DeclarativeArtifact, DeclarativeContent},
     inbox::Inbox,
     outbox::Outbox,
     stage::{Blame as _, Stage, StageError},
@@ -43,22 +43,35 @@ impl<C: Content> Stage<C> for ContentSaver {
         while let Some(mut batch) = batches.next().await {
             let mut rows = Vec::with_capacity(batch.len());
             let mut new = Vec::new();
+            let mut changed = Vec::new();
             for unit in &mut batch {
+                unit.content.complete(&unit.artifacts);
+                if is_as_recorded(unit) {
+                    continue;
+                }
                 let (row, content) = Row::of(unit)?;
                 rows.push(row);
                 new.extend(content);
+                changed.push(unit);
             }
-            let db = self.db.clone();
-            let writing =
-                async move { db.write(move |connection| write(connection, &rows, &new)).await };
-            let ids = batches.scope().shield(writing).await??;
-            for (unit, id) in batch.iter_mut().zip(ids) {
-                unit.set_id(id);
+            if !rows.is_empty() {
+                let db = self.db.clone();
+                let writing =
+                    async move { db.write(move |connection| write(connection, &rows, &new)).await };
+                let ids = batches.scope().shield(writing).await??;
+                for (unit, id) in changed.into_iter().zip(ids) {
+                    unit.set_id(id);
+                }
             }
             output.put_all(batch).await?;
         }
         Ok(())
     }
+}
+
+/// Whether the database has all of the unit.
+fn is_as_recorded<C: Content>(unit: &DeclarativeContent<C>) -> bool {
+    unit.id().is_some() && unit.artifacts.iter().all(DeclarativeArtifact::is_recorded)
 }
 
 /// One unit as it is written.
@@ -71,9 +84,8 @@ struct Row {
 impl Row {
     /// The unit's row, and its content if that has to be written.
     fn of<C: Content>(
-        unit: &mut DeclarativeContent<C>,
+        unit: &DeclarativeContent<C>,
     ) -> Result<(Self, Option<NewContent>), StageError> {
-        unit.content.complete(&unit.artifacts);
         let content = &unit.content;
         let key = content
             .natural_key()

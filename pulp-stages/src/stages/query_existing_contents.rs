@@ -47,12 +47,15 @@ impl<C: Content> Stage<C> for QueryExistingContents {
     async fn run(self: Box<Self>, input: Inbox<C>, output: Outbox<C>) -> Result<(), StageError> {
         let mut batches = input.batches(BATCH);
         while let Some(mut batch) = batches.next().await {
-            let keys: Vec<Key> =
-                batch.iter().filter_map(|unit| unit.content.natural_key()).collect();
-            if !keys.is_empty() {
-                let known = self.db.read(move |connection| find(connection, &keys)).await?;
-                for unit in &mut batch {
-                    recognize(unit, &known);
+            let keys: Vec<Option<Key>> =
+                batch.iter().map(|unit| unit.content.natural_key()).collect();
+            let asked: Vec<Key> = keys.iter().copied().flatten().collect();
+            if !asked.is_empty() {
+                let known = self.db.read(move |connection| find(connection, &asked)).await?;
+                for (unit, key) in batch.iter_mut().zip(keys) {
+                    if let Some((id, artifacts)) = key.and_then(|key| known.get(&key)) {
+                        recognize(unit, *id, artifacts);
+                    }
                 }
             }
             output.put_all(batch).await?;
@@ -72,21 +75,24 @@ fn find(connection: &mut Connection, keys: &[Key]) -> Result<Known, DbError> {
     Ok(known.collect())
 }
 
-fn recognize<C: Content>(unit: &mut DeclarativeContent<C>, known: &Known) {
-    let Some((id, artifacts)) = unit.content.natural_key().and_then(|key| known.get(&key)) else {
-        return;
-    };
-    unit.set_id(*id);
+fn recognize<C: Content>(
+    unit: &mut DeclarativeContent<C>,
+    id: ContentId,
+    known: &[ContentArtifact],
+) {
+    unit.set_id(id);
     for artifact in &mut unit.artifacts {
-        if let Some(saved) = stored(artifact, artifacts) {
+        let same = |known: &&ContentArtifact| known.relative_path == artifact.relative_path;
+        let Some(found) = known.iter().find(same) else { continue };
+        artifact.set_recorded(found.artifact);
+        if let Some(saved) = stored(artifact, found) {
             artifact.set_saved(saved);
         }
     }
 }
 
 /// The bytes that the database has at this artifact's path, if they are what is expected now.
-fn stored(artifact: &DeclarativeArtifact, known: &[ContentArtifact]) -> Option<Saved> {
-    let found = known.iter().find(|known| known.relative_path == artifact.relative_path)?;
+fn stored(artifact: &DeclarativeArtifact, found: &ContentArtifact) -> Option<Saved> {
     let (sha256, size) = (found.artifact?, found.size?);
     let expected = artifact.expected.digests.sha256();
     (artifact.saved().is_none() && expected.is_none_or(|expected| expected == sha256))
