@@ -153,7 +153,7 @@ fn control_of(mut tar: impl Read) -> Result<Vec<u8>, ArchiveError> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::io::Write as _;
 
     use proptest::prelude::*;
@@ -164,7 +164,7 @@ mod tests {
     const CONTROL: &[u8] = b"Package: hello\nVersion: 1.0\n";
 
     /// A tar archive of one file behind another one.
-    fn tar(name: &str, content: &[u8]) -> Vec<u8> {
+    pub(crate) fn tar(name: &str, content: &[u8]) -> Vec<u8> {
         let mut archive = Vec::new();
         for (name, content) in [("./postinst", &b"#!/bin/sh\n"[..]), (name, content)] {
             let mut header = [0; BLOCK];
@@ -191,7 +191,7 @@ mod tests {
         archive
     }
 
-    fn package(compression: Compression, tar: &[u8]) -> Vec<u8> {
+    pub(crate) fn package(compression: Compression, tar: &[u8]) -> Vec<u8> {
         let mut encoder = Encoder::new(compression, Vec::new()).expect("starts");
         encoder.write_all(tar).expect("writes");
         let bytes = encoder.finish().expect("ends");

@@ -2,15 +2,23 @@
 
 use std::ops::ControlFlow;
 
+use pulp_models::RelativePath;
 use pulp_stages::testing::fuzz;
 
 use crate::{
+    binary_archive::{
+        read_control,
+        tests::{package, tar},
+    },
     compression::{Bound, Compression},
+    diffs::patches,
     index_reader::read_stanzas,
     openpgp::{Keyring, unverified_text},
     package::PackageFields,
     query::Query,
+    relation::{alternatives, compare_versions, groups},
     release::Release,
+    selection::{Family, Index},
     source::SourceFields,
     stanza::Stanza,
 };
@@ -101,6 +109,48 @@ fn package_queries() {
     fuzz(&seeds, |bytes| {
         if let Ok(query) = String::from_utf8_lossy(bytes).parse::<Query>() {
             query.matches(&stanza);
+        }
+    });
+}
+
+#[test]
+fn archives_of_packages() {
+    let control = tar("./control", packages().as_bytes());
+    let (plain, gzip) = (package(Compression::Plain, &control), package(Compression::Gz, &control));
+    fuzz(&[&plain, &gzip], |bytes| {
+        if let Ok(control) = read_control(bytes) {
+            let _ = PackageFields::read(&Stanza::of(&control));
+        }
+    });
+}
+
+#[test]
+fn lists_of_patches() {
+    let listing = Index {
+        family: Family::Diffs,
+        component: None,
+        architecture: None,
+        path: RelativePath::new("main/binary-amd64/Packages.diff/Index").expect("a path"),
+        uncompressed: None,
+        variants: Vec::new(),
+    };
+    let text = format!("SHA256-Current: {DIGEST} 1\nSHA256-Download:\n {DIGEST} 7 T-1-F-2.gz\n");
+    fuzz(&[text.as_bytes()], |bytes| {
+        let _ = patches(&listing, bytes);
+    });
+}
+
+#[test]
+fn relations() {
+    let seeds: [&[u8]; 2] =
+        [b"libc6:any (>= 2.36), a | b (<< 1:2~rc1-3) [!amd64] <!nocheck>", b"mail-agent (= 1)"];
+    fuzz(&seeds, |bytes| {
+        let text = String::from_utf8_lossy(bytes);
+        for relation in groups(&text).flat_map(alternatives) {
+            let version = relation.version.map_or("1:2.0-1", |(_, version)| version);
+            relation.accepts(version);
+            relation.accepts_provided(Some("1:2.0-1"));
+            compare_versions(version, relation.name);
         }
     });
 }
