@@ -227,7 +227,14 @@ fn prepare(case: &Case, scene: &Scene) -> Result<()> {
 
 /// A failure as it is kept, said at once to who waits.
 fn told(error: &anyhow::Error) -> String {
-    let text = format!("{error:#}").trim_end().to_owned();
+    const LINES: usize = 20;
+    let text = format!("{error:#}");
+    let mut lines: Vec<_> = text.trim_end().lines().collect();
+    if lines.len() > LINES {
+        lines.truncate(LINES);
+        lines.push("…");
+    }
+    let text = lines.join("\n");
     eprintln!("failed: {text}");
     text
 }
@@ -261,7 +268,7 @@ mod tests {
     #[test]
     fn a_program_that_fails_costs_its_own_figures_only() {
         let options = Options {
-            cases: vec!["file/small".into(), "file/unchanged".into()],
+            cases: vec!["file/small-immediate".into(), "file/unchanged".into()],
             program: Some("/bin/false".into()),
             ..Options::quick()
         };

@@ -90,7 +90,11 @@ impl PulpServer {
     fn perform(&self, step: Step, bench: &Bench) -> Result<Sample> {
         let Bench { remote, repository } = bench;
         let sync = |optimize: bool| {
-            let body = json!({ "remote": remote, "mirror": true, "optimize": optimize });
+            let mut body = json!({ "remote": remote, "mirror": true });
+            // Registries are always asked whether a tag has changed, and the field is refused.
+            if !repository.contains("/container/") {
+                body["optimize"] = json!(optimize);
+            }
             self.task(&format!("{repository}sync/"), &body)
         };
         match step {

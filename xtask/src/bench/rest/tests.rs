@@ -106,6 +106,7 @@ fn what_a_failed_run_made_is_removed() {
     let error = sample.expect_err("the sync fails").to_string();
     assert!(error.contains("did not complete"), "{error}");
     let removed = seen.iter().filter(|line| line.starts_with("DELETE")).count();
+    assert!(!seen.iter().any(|line| line.contains("optimize")), "{seen:?}");
     assert!(removed == 2 && seen.last().is_some_and(|line| line.contains("orphans")), "{seen:?}");
 }
 
