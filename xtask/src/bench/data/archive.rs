@@ -12,6 +12,7 @@ use std::{
 };
 
 use anyhow::Result;
+use sha2::Digest as _;
 
 use super::Noise;
 use crate::{pulp::sha256, run};
@@ -67,22 +68,33 @@ fn version(number: u64) -> String {
     format!("{}.{}.{}-{}", noise.below(9), noise.below(30), noise.below(12), 1 + noise.below(5))
 }
 
-/// Writes a package's file; returns its size and digest.
-fn body(folder: &Path, number: u64) -> Result<(u64, String)> {
+/// What a stanza says of a package's file.
+struct Body {
+    size: u64,
+    md5: String,
+    sha256: String,
+}
+
+/// Writes a package's file.
+fn body(folder: &Path, number: u64) -> Result<Body> {
     let mut noise = Noise::new(number);
     let mut bytes = vec![0; usize::try_from(20_000 + noise.below(180_000))?];
     noise.fill(&mut bytes);
     let path = folder.join(filename(number));
     fs::create_dir_all(path.parent().expect("it lies in a folder"))?;
     fs::write(path, &bytes)?;
-    Ok((bytes.len() as u64, sha256(&bytes)))
+    let md5 = format!("{:x}", md5::Md5::digest(&bytes));
+    Ok(Body { size: bytes.len() as u64, md5, sha256: sha256(&bytes) })
 }
 
-fn stanza(number: u64, packages: u64, body: Option<(u64, String)>) -> String {
+fn stanza(number: u64, packages: u64, body: Option<Body>) -> String {
     let mut noise = Noise::new(number + 77);
     let name = name(number);
-    let (size, digest) =
-        body.unwrap_or_else(|| (1000 + noise.below(2_000_000), Noise::new(number).hex(32)));
+    let body = body.unwrap_or_else(|| Body {
+        size: 1000 + noise.below(2_000_000),
+        md5: Noise::new(number).hex(16),
+        sha256: Noise::new(number).hex(32),
+    });
     let mut text = format!("Package: {name}\n");
     let mut field = |name: &str, value: &str| {
         let _ = writeln!(text, "{name}: {value}");
@@ -116,9 +128,9 @@ fn stanza(number: u64, packages: u64, body: Option<(u64, String)>) -> String {
     field("Section", noise.pick(SECTIONS));
     field("Priority", "optional");
     field("Filename", &filename(number));
-    field("Size", &size.to_string());
-    field("MD5sum", &noise.hex(16));
-    field("SHA256", &digest);
+    field("Size", &body.size.to_string());
+    field("MD5sum", &body.md5);
+    field("SHA256", &body.sha256);
     text.push('\n');
     text
 }
