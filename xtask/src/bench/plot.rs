@@ -10,7 +10,7 @@ use super::{
     table::seconds,
 };
 
-const WIDTH: f64 = 960.0;
+const WIDTH: f64 = 1040.0;
 /// Where bars begin, and how long the longest is.
 const BARS: (f64, f64) = (330.0, 330.0);
 const ROW: f64 = 18.0;
@@ -24,13 +24,18 @@ pub(super) fn svg(results: &Results) -> String {
     picture.text(24.0, 34.0, Style::Title, &title);
     picture.text(24.0, 52.0, Style::Faint, &format!("revision {}", results.revision));
     let mut y = 84.0;
-    let (curve, bars): (Vec<_>, Vec<_>) =
-        results.cases.iter().partition(|case| case.name.starts_with("scale/"));
+    let (scales, bars): (Vec<_>, Vec<_>) =
+        results.cases.iter().partition(|case| case.name.starts_with("scale"));
     for case in bars {
         y = bars_of(&mut picture, case, y) + 10.0;
     }
-    if curve.len() > 1 {
-        y = curves(&mut picture, &curve, y + 20.0);
+    let family = |case: &Measured| case.name.split('/').next().map(ToOwned::to_owned);
+    for cases in scales.chunk_by(|one, other| family(one) == family(other)) {
+        y = if cases.len() > 1 {
+            curves(&mut picture, cases, y + 20.0)
+        } else {
+            bars_of(&mut picture, cases[0], y) + 10.0
+        };
     }
     picture.finish(y + 14.0)
 }
@@ -43,7 +48,7 @@ fn bars_of(picture: &mut Picture, case: &Measured, top: f64) -> f64 {
     let longest = case.contenders.iter().map(cost).fold(1e-9, f64::max);
     for (row, contestant) in case.contenders.iter().enumerate() {
         let y = top + row as f64 * ROW;
-        picture.text_end(BARS.0 - 10.0, y + 13.0, Style::Plain, &contestant.name);
+        picture.text_end(BARS.0 - 10.0, y + 13.0, Style::Plain, &short(&contestant.name));
         if contestant.samples.is_empty() {
             picture.text(BARS.0, y + 13.0, Style::Faint, "failed");
             continue;
@@ -78,29 +83,33 @@ fn curves(picture: &mut Picture, cases: &[&Measured], top: f64) -> f64 {
     };
     let memory = |_: &Measured, of: &Contestant| of.median.peak.map(|peak| peak as f64 / 1e6);
     let panels: [(&str, f64, Figure<'_>); 2] =
-        [("CPU µs per unit", 60.0, &per_unit), ("peak memory, MB", 540.0, &memory)];
+        [("CPU µs per unit", 60.0, &per_unit), ("peak memory, MB", 560.0, &memory)];
     for (title, left, figure) in panels {
-        let width = 360.0;
-        picture.text(left, top, Style::Strong, title);
+        let width = 340.0;
+        picture.text(left, top, Style::Strong, &format!("{}: {title}", cases[0].about));
         let all = cases.iter().flat_map(|case| case.contenders.iter().map(move |of| (*case, of)));
         let highest = all.filter_map(|(case, of)| figure(case, of)).fold(1e-9, f64::max);
         let bottom = top + 14.0 + HEIGHT;
         picture.line(left, bottom, left + width, bottom);
         let step = width / (cases.len() - 1) as f64;
         for (at, case) in cases.iter().enumerate() {
-            let label = case.name.trim_start_matches("scale/");
+            let label = case.name.rsplit('/').next().unwrap_or_default();
             picture.text_middle(left + at as f64 * step, bottom + 16.0, Style::Faint, label);
         }
-        for contender in 0..cases[0].contenders.len() {
+        for (row, contestant) in cases[0].contenders.iter().enumerate() {
             let mut points = Vec::new();
             for (at, case) in cases.iter().enumerate() {
-                let value = case.contenders.get(contender).and_then(|of| figure(case, of));
-                if let Some(value) = value {
+                // Who failed has no figures.
+                let same = case.contenders.iter().find(|of| of.name == contestant.name);
+                if let Some(value) = same.and_then(|of| figure(case, of)) {
                     let y = bottom - HEIGHT * 0.85 * value / highest;
                     points.push((left + at as f64 * step, y, value));
                 }
             }
-            picture.curve(&points, if contender == 0 { OURS } else { THEIRS });
+            picture.curve(&points, if row == 0 { OURS } else { THEIRS });
+            if let Some((x, y, _)) = points.last() {
+                picture.text(x + 20.0, y + 4.0, Style::Plain, &short(&contestant.name));
+            }
         }
     }
     top + HEIGHT + 40.0
@@ -191,6 +200,15 @@ impl Picture {
     }
 }
 
+/// The end of a name that has no room.
+fn short(name: &str) -> String {
+    const ROOM: usize = 20;
+    match name.char_indices().rev().nth(ROOM - 1) {
+        Some((at, _)) if at > 0 => format!("…{}", &name[at..]),
+        _ => name.to_owned(),
+    }
+}
+
 fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
@@ -226,14 +244,22 @@ mod tests {
                 case("file/x", 10, &[1.0, 2.0]),
                 case("scale/1k", 1000, &[1.0]),
                 case("scale/10k", 10_000, &[10.0]),
+                case("scale-tags/10", 10, &[1.0]),
             ],
         };
         let text = svg(&results);
         assert!(text.contains("revision a&amp;b") && text.contains("by &lt;1&gt;"), "{text}");
         let widths = [r#"width="165.0""#, r#"width="330.0""#];
         assert!(widths.iter().all(|width| text.contains(width)), "{text}");
-        // Two panels with one curve each, level both.
+        // Two panels with one curve each, level both; one point alone is a bar.
+        assert!(text.contains(">scale-tags/10<"), "{text}");
         let curves = text.lines().filter(|line| line.starts_with("<polyline")).count();
         assert_eq!((curves, text.matches("1000.0").count()), (2, 2), "{text}");
+    }
+
+    #[test]
+    fn of_a_long_name_the_end_is_shown() {
+        assert_eq!(short("this tree"), "this tree");
+        assert_eq!(short("/srv/builds/größe/target/release/pulp"), "…/target/release/pulp");
     }
 }
