@@ -83,9 +83,9 @@ fn curves(picture: &mut Picture, cases: &[&Measured], top: f64) -> f64 {
     };
     let memory = |_: &Measured, of: &Contestant| of.median.peak.map(|peak| peak as f64 / 1e6);
     let panels: [(&str, f64, Figure<'_>); 2] =
-        [("CPU µs per unit", 60.0, &per_unit), ("peak memory, MB", 560.0, &memory)];
+        [("CPU µs per unit", 60.0, &per_unit), ("peak memory, MB", 545.0, &memory)];
     for (title, left, figure) in panels {
-        let width = 340.0;
+        let width = 325.0;
         picture.text(left, top, Style::Strong, &format!("{}: {title}", cases[0].about));
         let all = cases.iter().flat_map(|case| case.contenders.iter().map(move |of| (*case, of)));
         let highest = all.filter_map(|(case, of)| figure(case, of)).fold(1e-9, f64::max);
