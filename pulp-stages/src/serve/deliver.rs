@@ -18,7 +18,6 @@ use super::{
     fill_reader::{self, Beginning},
     media_type,
     response::{Plan, Representation, etag, explain, system_time},
-    stored,
 };
 
 /// Something that can be served: bytes in the store, or a content artifact, which may have to be
@@ -105,10 +104,9 @@ impl Delivery<'_> {
             Plan::Answer(response) => return Ok(self.without_bytes(response)),
             Plan::Send(head, range) => (head, range.unwrap_or(0..stored.size)),
         };
-        let (store, buffers) = (&self.app.inner.installation.store, &self.app.inner.buffers);
-        let body = stored::open(store, buffers, stored.sha256, range).await?;
+        let body = self.app.inner.stored.open(stored, range).await?;
         self.app.inner.metrics.from_store.add(1);
-        Ok(Response::from_parts(head, body.into_response_body()))
+        Ok(Response::from_parts(head, body))
     }
 
     async fn on_demand(&self, key: &FileKey) -> Response {

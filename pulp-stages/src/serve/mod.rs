@@ -30,7 +30,7 @@ mod media_type;
 mod metrics;
 mod observe;
 mod pace;
-mod path_cache;
+mod cache;
 mod range;
 mod request_path;
 mod resolve;
@@ -66,14 +66,14 @@ pub use settings::{Challenge, DistributionSettings, Left, ServeSettings};
 pub use tls::{Tls, TlsError};
 
 use crate::{installation::Installation, plugin::Plugins};
+use cache::Cache;
 use catalog::Catalogs;
 use fill::Fills;
 use metrics::Metrics;
-use path_cache::Cache;
 use request_path::RequestPath;
 use resolve::{Found, ResolvedPath};
 use response::{explain, html, redirect};
-use stored::Buffers;
+use stored::StoredBytes;
 
 /// Below this path lies what is distributed.
 pub const CONTENT_PREFIX: &str = "/pulp/content/";
@@ -90,7 +90,7 @@ struct Inner {
     settings: ServeSettings,
     catalogs: Catalogs,
     resolved: Cache<ResolvedPath, Servable>,
-    buffers: Arc<Buffers>,
+    stored: StoredBytes,
     fills: Fills,
     metrics: Arc<Metrics>,
 }
@@ -102,7 +102,7 @@ impl ContentApp {
         let inner = Inner {
             catalogs: Catalogs::new(installation.clone(), plugins.clone(), &settings),
             resolved: Cache::new(settings.resolved_paths),
-            buffers: Arc::default(),
+            stored: StoredBytes::new(installation.store.clone(), settings.small_files),
             fills: Fills::new(
                 installation.clone(),
                 plugins.clone(),

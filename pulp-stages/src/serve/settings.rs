@@ -27,6 +27,8 @@ pub struct ServeSettings {
     pub superseded_grace: Duration,
     /// Published paths whose bytes are remembered; each takes some 300 bytes. Default: 131,072.
     pub resolved_paths: usize,
+    /// Files of at most 16 KiB that are kept in memory. Default: 2048, 32 MiB at most.
+    pub small_files: usize,
     /// Who may log in, for plugins that serve by rights. Default: nobody.
     pub users: Option<Users>,
     /// How they ask for a password. Default: [`Challenge::Bearer`].
@@ -53,6 +55,7 @@ impl Default for ServeSettings {
             source_cool_down: Duration::from_secs(300),
             superseded_grace: Duration::from_secs(3 * 24 * 3600),
             resolved_paths: 131_072,
+            small_files: 2048,
             users: None,
             challenge: Challenge::default(),
             is_secure: false,

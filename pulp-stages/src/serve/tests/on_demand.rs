@@ -333,7 +333,8 @@ async fn bytes_that_other_content_has_are_linked_not_fetched() {
 
 #[tokio::test]
 async fn an_artifact_that_vanished_is_fetched_again() {
-    let bytes = pattern(SMALL);
+    // More than is kept in memory.
+    let bytes = pattern(20 << 10);
     let (bench, upstream) = with(&bytes, Policy::OnDemand, []).await;
     bench.get("files/f").await.expect(200);
     bench.until_stored(&bytes).await;

@@ -49,7 +49,7 @@ async fn a_client_that_reads_nothing_does_not_hinder_others() {
     assert!(bench.get("files/f").await.expect(200).body == bytes);
     // It is cut off after a while: what it then reads ends before the file does.
     let served = async {
-        while bench.app.inner.buffers.in_use() > 0 {
+        while bench.app.inner.stored.buffers_in_use() > 0 {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };

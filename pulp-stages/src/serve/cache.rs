@@ -1,4 +1,5 @@
-//! What published paths resolved to, so that a file asked for often costs no query.
+//! A bounded map of what never changes: what published paths resolved to, so that a file asked for
+//! often costs no query, and the bytes of small artifacts, so that it costs no read either.
 //!
 //! Publications and repository versions never change, so an entry is right for as long as its source
 //! is served at all (which [`super::catalog`] decides, for each request). Only bytes that were in the
