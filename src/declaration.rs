@@ -43,6 +43,10 @@ pub(crate) struct Declaration {
     /// Where it is served below `/pulp/content/`; the name by default.
     #[serde(default)]
     pub(crate) base_path: Option<String>,
+    /// Whether it is synchronised from the remote; not, where the remote is for something else, as
+    /// for pulling through.
+    #[serde(default = "yes")]
+    pub(crate) sync: bool,
     /// How many of the newest versions are kept; all by default.
     #[serde(default)]
     pub(crate) retain_versions: Option<u32>,
@@ -60,6 +64,10 @@ pub(crate) struct Declaration {
     pub(crate) publication: Value,
 }
 
+const fn yes() -> bool {
+    true
+}
+
 impl Declaration {
     /// A declaration of which nothing else is known.
     pub(crate) fn new(name: &str, plugin: &str, url: &RemoteUrl) -> Self {
@@ -69,6 +77,7 @@ impl Declaration {
             url: url.clone(),
             policy: Policy::default(),
             mirror: false,
+            sync: true,
             base_path: None,
             retain_versions: None,
             remote: RemoteSettings::default(),

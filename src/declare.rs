@@ -118,7 +118,7 @@ fn declare_repository(
     changes: &mut Vec<Change>,
 ) -> Result<Option<Repository>, DbError> {
     let name = &declaration.name;
-    let remote = remote.map(|remote| remote.id);
+    let remote = remote.filter(|_| declaration.sync).map(|remote| remote.id);
     let Some(mut row) = found(repository::get(connection, name))? else {
         changes.push(Change::create("repository", name));
         let new = NewRepository {

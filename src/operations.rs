@@ -185,13 +185,35 @@ where
     Ok(lock.write(work).await?)
 }
 
-/// Deletes a repository with its versions and publications.
+/// Deletes a repository with its versions and publications; what is kept for it too, or not at all.
 pub(crate) async fn destroy_repository(
     installation: &Installation,
     repository: Repository,
+    with_kept: bool,
 ) -> CommandResult {
     let name = repository.name.clone();
-    change(installation, &repository, move |connection| repository::delete(connection, &name)).await
+    let kept =
+        installation.db.read(move |connection| repository::kept_for(connection, &name)).await?;
+    if let Some(first) = kept.first().filter(|_| !with_kept) {
+        let error = anyhow::anyhow!(
+            "Others are kept for repository `{}`: {} in all, such as `{}`",
+            repository.name,
+            kept.len(),
+            first.name
+        );
+        return Err(Failure::from(error)
+            .hint("`--with-kept` deletes them, too")
+            .exit(Exit::Conflict));
+    }
+    for kept in &kept {
+        delete_repository(installation, kept).await?;
+    }
+    delete_repository(installation, &repository).await
+}
+
+async fn delete_repository(installation: &Installation, repository: &Repository) -> CommandResult {
+    let name = repository.name.clone();
+    change(installation, repository, move |connection| repository::delete(connection, &name)).await
 }
 
 /// Deletes a version; its changes become the next one's.

@@ -14,6 +14,8 @@ use crate::{
 };
 
 pub(crate) const KIND: &str = "Repository";
+/// Between a repository's name and that of what is kept for it.
+const KEPT_FOR: &str = "//";
 
 /// A repository to be created.
 #[derive(Debug, Clone)]
@@ -138,6 +140,13 @@ impl Row {
     }
 }
 
+impl Repository {
+    /// What the repository is kept as, if it is kept for `parent`; see [`name_kept_for`].
+    pub fn is_kept_for(&self, parent: &str) -> Option<&str> {
+        self.name.strip_prefix(parent)?.strip_prefix(KEPT_FOR)
+    }
+}
+
 /// Creates a repository with its empty version 0. A name that is taken is
 /// [`DbError::AlreadyExists`].
 pub fn create(conn: &mut Connection, new: &NewRepository) -> Result<Repository, DbError> {
@@ -182,6 +191,19 @@ pub fn list(conn: &mut Connection) -> Result<Vec<Repository>, DbError> {
     let rows: Vec<Row> = on!(conn, c => repository::table
         .order(repository::name).select(Row::as_select()).load(c))?;
     rows.into_iter().map(Row::read).collect()
+}
+
+/// The name of what a plugin keeps as `name` for the repository `parent`. No command makes a
+/// repository of such a name.
+pub fn name_kept_for(parent: &str, name: &str) -> String {
+    format!("{parent}{KEPT_FOR}{name}")
+}
+
+/// The repositories that are kept for `parent`, sorted by name.
+pub fn kept_for(conn: &mut Connection, parent: &str) -> Result<Vec<Repository>, DbError> {
+    let mut rows = list(conn)?;
+    rows.retain(|row| row.is_kept_for(parent).is_some());
+    Ok(rows)
 }
 
 /// Writes the repository as it is given, except for `next_version`, and sets `updated`. Read it in
@@ -249,6 +271,22 @@ mod tests {
                 create(conn, &NewRepository::new("a", "deb"))?;
                 let names: Vec<_> = list(conn)?.into_iter().map(|row| row.name).collect();
                 assert_eq!(names, ["a", "b"]);
+                Ok(())
+            })
+            .await
+            .expect("done");
+        }
+
+        async fn what_is_kept_for_a_repository_is_found_by_its_name(db: TestDatabase) {
+            db.write(|conn| {
+                let child = name_kept_for("hub", "library/debian");
+                for name in ["hub", "hub/x", "hubs//y", &child] {
+                    create(conn, &NewRepository::new(name, "container"))?;
+                }
+                let kept = kept_for(conn, "hub")?;
+                assert_eq!(kept.len(), 1);
+                assert_eq!(kept[0].is_kept_for("hub"), Some("library/debian"));
+                assert_eq!(kept[0].is_kept_for("hub/x"), None);
                 Ok(())
             })
             .await

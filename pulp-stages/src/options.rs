@@ -54,7 +54,11 @@ pub fn parse<T: Options>(value: &Value) -> Result<T, OptionsError> {
     serde_json::from_value(value).map_err(|error| OptionsError(error.to_string()))
 }
 
-/// Lays the flags that were really given over `current` and validates the result.
+/// Argument of commands that change options: names of flags whose options get their defaults back.
+pub const UNSET: &str = "unset";
+
+/// Lays the flags that were really given over `current`, less what [`UNSET`] names, and validates the
+/// result.
 pub fn overlay<T: Options>(
     matches: &clap::ArgMatches,
     current: &Value,
@@ -64,6 +68,12 @@ pub fn overlay<T: Options>(
         Value::Object(map) => map.clone(),
         _ => Map::new(),
     };
+    let unset = matches.try_get_many::<String>(UNSET).ok().flatten().into_iter().flatten();
+    let flags = T::augment_args(clap::Command::new(""));
+    for flag in unset {
+        let named = flags.get_arguments().find(|argument| argument.get_long() == Some(flag));
+        merged.retain(|name, _| named.is_none_or(|argument| argument.get_id() != name.as_str()));
+    }
     if let Value::Object(given) = to_value(&given)? {
         for (name, value) in given {
             if was_given(matches, &name) {
@@ -105,7 +115,9 @@ mod tests {
     }
 
     fn update(args: &[&str], current: &Value) -> Result<Value, OptionsError> {
-        let command = add_flags::<Example>(clap::Command::new("x").no_binary_name(true));
+        let unset = clap::Arg::new(UNSET).long(UNSET).action(clap::ArgAction::Append);
+        let command = clap::Command::new("x").no_binary_name(true).arg(unset);
+        let command = add_flags::<Example>(command);
         overlay::<Example>(&command.get_matches_from(args), current)
     }
 
@@ -129,6 +141,16 @@ mod tests {
         assert_eq!(
             update(&["--component", "a", "--component", "b"], &current).expect("valid"),
             json!({"depth": 7, "components": ["a", "b"], "deep": true})
+        );
+    }
+
+    #[test]
+    fn options_get_their_defaults_back_by_the_names_of_their_flags() {
+        let current = json!({"depth": 7, "components": ["main"], "deep": true});
+        assert_eq!(
+            update(&["--unset", "component", "--unset", "deep", "--depth", "2"], &current)
+                .expect("valid"),
+            json!({"depth": 2, "components": [], "deep": false})
         );
     }
 

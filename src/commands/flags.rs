@@ -1,7 +1,11 @@
 //! Flags and arguments that several commands share.
 
-use clap::{Arg, ArgAction, ArgMatches, value_parser};
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use pulp_models::remote::Policy;
+use pulp_stages::{
+    options::UNSET,
+    plugin::{AnyPlugin, OptionKind},
+};
 
 use crate::failure::{CommandResult, Failure};
 
@@ -13,6 +17,24 @@ pub(super) fn name(help: &'static str) -> Arg {
 /// A flag without a value.
 pub(super) fn switch(id: &'static str, help: &'static str) -> Arg {
     Arg::new(id).long(id).action(ArgAction::SetTrue).help(help)
+}
+
+/// `--unset FLAG` for the flags that a plugin added to a command.
+pub(super) fn unset(plugin: &dyn AnyPlugin, kinds: &[OptionKind]) -> Arg {
+    let add = |command, kind: &OptionKind| plugin.augment(*kind, command);
+    let command = kinds.iter().fold(Command::new(""), add);
+    let flags = command.get_arguments().filter_map(Arg::get_long);
+    let flags: Vec<String> = flags.map(ToOwned::to_owned).collect();
+    let parse = move |text: &str| {
+        let known = flags.iter().find(|flag| *flag == text).cloned();
+        known.ok_or_else(|| format!("the flags that can be named are: {}", flags.join(", ")))
+    };
+    Arg::new(UNSET)
+        .long(UNSET)
+        .value_name("FLAG")
+        .action(ArgAction::Append)
+        .value_parser(parse)
+        .help("Give an option of this repository type its default back, named by its flag")
 }
 
 /// A text argument that clap has made sure of.

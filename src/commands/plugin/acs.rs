@@ -203,7 +203,7 @@ async fn destroy(session: &Session, plugin: &dyn AnyPlugin, matches: &ArgMatches
     let (source, _) = find(session, plugin, matches).await?;
     let hidden = hidden_repository(&source.name);
     match operations::find_repository(&installation, Some(plugin.name()), &hidden).await {
-        Ok(repository) => operations::destroy_repository(&installation, repository).await?,
+        Ok(repository) => operations::destroy_repository(&installation, repository, true).await?,
         // It was never refreshed.
         Err(failure) if failure.exit == Exit::NotFound => {}
         Err(failure) => return Err(failure),

@@ -57,7 +57,8 @@ pub(super) fn describe(plugin: &dyn AnyPlugin) -> Command {
                 Command::new("update")
                     .about("Change what is given, leave the rest")
                     .arg(flags::name("Its name"))
-                    .arg(url()),
+                    .arg(url())
+                    .arg(flags::unset(plugin, &[OptionKind::Remote])),
             ),
             Command::new("destroy")
                 .about("Delete a remote")

@@ -54,11 +54,13 @@ pub(super) fn describe(plugin: &dyn AnyPlugin) -> Command {
             with_options(
                 Command::new("update")
                     .about("Change what is given, leave the rest")
-                    .arg(flags::name("Its name")),
+                    .arg(flags::name("Its name"))
+                    .arg(flags::unset(plugin, &[OptionKind::Repository, OptionKind::Publication])),
             ),
             Command::new("destroy")
                 .about("Delete a repository with all its versions and publications")
-                .arg(flags::name("Its name")),
+                .arg(flags::name("Its name"))
+                .arg(flags::switch("with-kept", "Also what is kept for it, as by pull-through")),
             add_flags::<SyncFlags>(
                 Command::new("sync")
                     .about("Synchronise a repository from its remote")
@@ -224,7 +226,7 @@ async fn reclaim(session: &Session, plugin: &dyn AnyPlugin, matches: &ArgMatches
 async fn destroy(session: &Session, plugin: &dyn AnyPlugin, matches: &ArgMatches) -> CommandResult {
     let installation = session.installation().await?;
     let repository = find(session, plugin, matches).await?;
-    operations::destroy_repository(&installation, repository).await
+    operations::destroy_repository(&installation, repository, matches.get_flag("with-kept")).await
 }
 
 fn print(session: &Session, repository: &Repository) -> CommandResult {
