@@ -52,14 +52,14 @@ pub enum AuthorizationError {
     Settings(#[from] SettingsError),
 }
 
-/// Makes what answers the challenges of the registry at `url`. Credentials are the remote's own,
-/// else those of the Docker configuration that its options name.
-pub fn authenticator(
+/// Makes the downloader of the registry at `url`, which answers its challenges. Credentials are the
+/// remote's own, else those of the Docker configuration that its options name.
+pub fn downloader(
     url: &RemoteUrl,
     settings: &RemoteSettings,
     options: &ContainerRemoteOptions,
     store: ArtifactStore,
-) -> Result<Authenticator, AuthorizationError> {
+) -> Result<Downloader, AuthorizationError> {
     let credentials = match (&settings.username, &options.docker_config) {
         (Some(username), _) => Credentials::Basic {
             username: username.clone(),
@@ -70,8 +70,10 @@ pub fn authenticator(
     };
     // Sends credentials only where the authenticator says so.
     let plain = RemoteSettings { username: None, password: None, ..settings.clone() };
-    let tokens = Tokens(Downloader::new(url, &plain, store)?);
-    Ok(Authenticator::new(options::registry_base(url), credentials, Arc::new(tokens)))
+    let plain = Downloader::new(url, &plain, store)?;
+    let tokens = Arc::new(Tokens(plain.clone()));
+    let authenticator = Authenticator::new(options::registry_base(url), credentials, tokens);
+    Ok(plain.authorized(Arc::new(authenticator)))
 }
 
 fn docker_credentials(

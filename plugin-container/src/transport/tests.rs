@@ -95,10 +95,7 @@ async fn lab(address: SocketAddr, settings: RemoteSettings) -> Lab {
     let store = ArtifactStore::open(home.path()).await.expect("a store");
     let url: RemoteUrl = format!("http://{address}").parse().expect("valid");
     let options = ContainerRemoteOptions::default();
-    let authenticator =
-        authenticator(&url, &settings, &options, store.clone()).expect("usable credentials");
-    let downloads = Downloader::authorized_by(Arc::new(authenticator), &url, &settings, store)
-        .expect("usable settings");
+    let downloads = downloader(&url, &settings, &options, store).expect("usable settings");
     let name = "lab/x".parse().expect("valid");
     let transport = Arc::new(HttpTransport(downloads.clone()));
     let registry = Registry::new(&options::registry_base(&url), &name, 4096, transport);

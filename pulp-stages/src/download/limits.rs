@@ -18,6 +18,12 @@ use url::{Origin, Url};
 #[derive(Debug)]
 pub(super) struct Limits {
     in_flight: Arc<Semaphore>,
+    shared: Arc<Shared>,
+}
+
+/// What holds for whoever asks on the remote's behalf.
+#[derive(Debug)]
+struct Shared {
     requests: Option<Pace>,
     bytes: Option<Pace>,
     pauses: Pauses,
@@ -25,23 +31,27 @@ pub(super) struct Limits {
 
 impl Limits {
     pub(super) fn new(settings: &RemoteSettings) -> Self {
-        let in_flight = usize::try_from(settings.download_concurrency()).unwrap_or(usize::MAX);
-        Self {
-            in_flight: Arc::new(Semaphore::new(in_flight.min(Semaphore::MAX_PERMITS))),
+        let shared = Shared {
             requests: settings.rate_limit.map(|rate| Pace::new(u64::from(rate.get()))),
             bytes: settings.bytes_per_second.map(|rate| Pace::new(rate.get())),
             pauses: Pauses::default(),
-        }
+        };
+        Self { in_flight: in_flight(settings), shared: Arc::new(shared) }
+    }
+
+    /// The same paces and pauses, with as many requests in flight besides.
+    pub(super) fn beside(&self, settings: &RemoteSettings) -> Self {
+        Self { in_flight: in_flight(settings), shared: Arc::clone(&self.shared) }
     }
 
     /// Waits until a request to `url` may be in flight. Nobody waits out a host's pause while
     /// keeping others from asking other hosts.
     pub(super) async fn enter(&self, url: &Url) -> OwnedSemaphorePermit {
         loop {
-            self.pauses.wait(url).await;
+            self.shared.pauses.wait(url).await;
             let permit = Arc::clone(&self.in_flight).acquire_owned().await;
             let permit = permit.expect("the semaphore is never closed");
-            if self.pauses.end(url).is_none() {
+            if self.shared.pauses.end(url).is_none() {
                 return permit;
             }
         }
@@ -49,27 +59,32 @@ impl Limits {
 
     /// Waits until the host of `url` may be asked: for hops after the first.
     pub(super) async fn wait_for_pause(&self, url: &Url) {
-        self.pauses.wait(url).await;
+        self.shared.pauses.wait(url).await;
     }
 
     /// Waits for the turn of one more request.
     pub(super) async fn one_request(&self) {
-        if let Some(pace) = &self.requests {
+        if let Some(pace) = &self.shared.requests {
             pace.take(1).await;
         }
     }
 
     /// Waits until `bytes` that were just received may be followed by more.
     pub(super) async fn received(&self, bytes: usize) {
-        if let Some(pace) = &self.bytes {
+        if let Some(pace) = &self.shared.bytes {
             pace.take(bytes as u64).await;
         }
     }
 
     /// Lets no request to `url`'s host start before `wait` is over.
     pub(super) fn pause(&self, url: &Url, wait: Duration) {
-        self.pauses.set(url, wait);
+        self.shared.pauses.set(url, wait);
     }
+}
+
+fn in_flight(settings: &RemoteSettings) -> Arc<Semaphore> {
+    let requests = usize::try_from(settings.download_concurrency()).unwrap_or(usize::MAX);
+    Arc::new(Semaphore::new(requests.min(Semaphore::MAX_PERMITS)))
 }
 
 /// So many per second, evenly spaced: what is taken delays whoever comes next. Nothing is saved up.

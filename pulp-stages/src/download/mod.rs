@@ -117,10 +117,10 @@ pub struct Downloader {
 struct Inner {
     settings: RemoteSettings,
     store: ArtifactStore,
-    clients: client::Clients,
+    clients: Arc<client::Clients>,
     authorize: Option<Arc<dyn Authorize>>,
     limits: limits::Limits,
-    counters: statistics::Counters,
+    counters: Arc<statistics::Counters>,
 }
 
 impl Downloader {
@@ -133,7 +133,7 @@ impl Downloader {
         settings: &RemoteSettings,
         store: ArtifactStore,
     ) -> Result<Self, SettingsError> {
-        Self::in_environment(url, settings, store, None, process_environment)
+        Self::in_environment(url, settings, store, process_environment)
     }
 
     /// As [`new`](Self::new), but `authorize` says what `Authorization` the remote's origin gets;
@@ -145,21 +145,38 @@ impl Downloader {
         store: ArtifactStore,
     ) -> Result<Self, SettingsError> {
         let settings = RemoteSettings { username: None, password: None, ..settings.clone() };
-        Self::in_environment(url, &settings, store, Some(authorize), process_environment)
+        Ok(Self::new(url, &settings, store)?.authorized(authorize))
+    }
+
+    /// Another one for the same remote, with `authorize` to say what `Authorization` the remote's
+    /// origin gets, which may use `self` to find out: it is another only in that. Connections, paces,
+    /// statistics and the pauses that hosts ask for are the same for both; requests in flight are
+    /// counted apart, since one that waits for its authorisation is in flight.
+    #[must_use]
+    pub fn authorized(&self, authorize: Arc<dyn Authorize>) -> Self {
+        let Inner { settings, store, clients, limits, counters, .. } = &*self.inner;
+        let inner = Inner {
+            settings: settings.clone(),
+            store: store.clone(),
+            clients: Arc::clone(clients),
+            authorize: Some(authorize),
+            limits: limits.beside(settings),
+            counters: Arc::clone(counters),
+        };
+        Self { inner: Arc::new(inner) }
     }
 
     fn in_environment(
         url: &RemoteUrl,
         settings: &RemoteSettings,
         store: ArtifactStore,
-        authorize: Option<Arc<dyn Authorize>>,
         environment: impl Fn(&str) -> Option<String>,
     ) -> Result<Self, SettingsError> {
         let inner = Inner {
-            clients: client::Clients::new(url, settings, environment)?,
-            authorize,
+            clients: Arc::new(client::Clients::new(url, settings, environment)?),
+            authorize: None,
             limits: limits::Limits::new(settings),
-            counters: statistics::Counters::default(),
+            counters: Arc::default(),
             settings: settings.clone(),
             store,
         };

@@ -3,11 +3,12 @@
 use std::{
     error::Error,
     sync::{Arc, Mutex},
+    time::{Duration, Instant},
 };
 
 use async_trait::async_trait;
 use http::{HeaderMap, HeaderValue, header};
-use pulp_models::RemoteUrl;
+use pulp_models::{RemoteSettings, RemoteUrl};
 use url::Url;
 
 use super::{
@@ -93,4 +94,25 @@ async fn another_origin_is_neither_given_nor_asked_for_authorisation() {
         bounded(downloader.fetch(&request)).await.expect("it came");
     }
     assert!(!elsewhere.requests()[0].headers.contains_key("authorization"));
+}
+
+#[tokio::test]
+async fn a_pause_is_shared_with_whoever_asks_for_the_authorisation() {
+    let lab = Lab::new().await;
+    let upstream = Upstream::start()
+        .await
+        .file("token", "t")
+        .file("f", "x")
+        .fault("token", [Fault::RetryAfter(429, "1".into())]);
+    let settings = RemoteSettings { max_retries: Some(0), ..settings() };
+    let plain = lab.downloader(&upstream.url(""), &settings);
+    let authorize = Arc::new(WhenAsked { password: "pw", challenges: Mutex::default() });
+    let authorized = plain.authorized(authorize);
+    let begin = Instant::now();
+    let token = DownloadRequest::new(upstream.url("token"));
+    bounded(plain.fetch(&token)).await.expect_err("it asks for time");
+    let request = DownloadRequest::new(upstream.url("f")).expecting(expected(b"x"));
+    bounded(authorized.fetch(&request)).await.expect("it came");
+    assert!(begin.elapsed() >= Duration::from_secs(1), "{:?}", begin.elapsed());
+    assert_eq!(authorized.statistics().requests, 2, "both are counted");
 }

@@ -77,7 +77,7 @@ fn downloader(
     settings: &RemoteSettings,
     variables: &[(&str, &str)],
 ) -> Result<Downloader, SettingsError> {
-    Downloader::in_environment(&upstream.url(""), settings, lab.store.clone(), None, |name| {
+    Downloader::in_environment(&upstream.url(""), settings, lab.store.clone(), |name| {
         let found = variables.iter().find(|(variable, _)| *variable == name)?;
         Some(found.1.to_owned())
     })
