@@ -5,27 +5,37 @@
 //! authorisation) is the [`Transport`]'s; blobs are not fetched here but declared with
 //! [`Registry::blob_url`] for the line to fetch.
 
+mod error;
+mod pages;
 pub mod signatures;
 
-use std::{collections::HashSet, sync::Arc};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Method, StatusCode, header};
 use pulp_models::RemoteUrl;
 use serde::Deserialize;
+use tokio::sync::OnceCell;
 use url::Url;
 
+use self::pages::Pages;
+pub use self::{error::RegistryClientError, pages::Unending};
 use crate::{
     digest::Digest,
-    links,
-    manifest::{Descriptor, Manifest, ManifestError},
+    manifest::{Descriptor, Manifest},
     media_type::MediaType,
     reference::{Reference, RepositoryName, Tag},
 };
 
+/// Where tags are listed, below a repository's name.
+const TAGS: &str = "tags/list";
 /// Largest page of a list that is read, in bytes.
 const MAX_LIST_SIZE: usize = 64 * 1024 * 1024;
+/// Most tags of a repository. The largest that people complain of have some 50,000.
+const MAX_TAGS: usize = 1_000_000;
+/// Most manifests that refer to one.
+const MAX_REFERRERS: usize = 10_000;
 const DOCKER_CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 
 /// One request without a body.
@@ -68,74 +78,6 @@ pub trait Transport: Send + Sync {
     }
 }
 
-/// Why a registry's answer is of no use.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum RegistryClientError {
-    /// No answer.
-    #[error("Failed to fetch `{url}`")]
-    Transport {
-        /// The request's URL.
-        url: RemoteUrl,
-        /// Why.
-        source: TransportError,
-    },
-    /// The registry doesn't have it.
-    #[error("The registry has no `{url}`")]
-    NotFound {
-        /// The request's URL.
-        url: RemoteUrl,
-    },
-    /// Another status than a success.
-    #[error("The registry answered `{url}` with status {status}{}", told(.message))]
-    Status {
-        /// The request's URL.
-        url: RemoteUrl,
-        /// The status.
-        status: StatusCode,
-        /// The first message of the error document, if there was one.
-        message: String,
-    },
-    /// The body is not the list that it should be.
-    #[error("Failed to parse `{url}`")]
-    List {
-        /// The request's URL.
-        url: RemoteUrl,
-        /// Where and why.
-        source: serde_json::Error,
-    },
-    /// The body is not the manifest that it should be.
-    #[error("Failed to read manifest `{url}`")]
-    Manifest {
-        /// The request's URL.
-        url: RemoteUrl,
-        /// Why.
-        source: ManifestError,
-    },
-}
-
-fn told(message: &str) -> String {
-    if message.is_empty() { String::new() } else { format!(": {message}") }
-}
-
-impl RegistryClientError {
-    /// What was asked for.
-    pub const fn url(&self) -> &RemoteUrl {
-        match self {
-            Self::Transport { url, .. }
-            | Self::NotFound { url }
-            | Self::Status { url, .. }
-            | Self::List { url, .. }
-            | Self::Manifest { url, .. } => url,
-        }
-    }
-
-    /// Whether the registry says that it doesn't have what was asked for.
-    pub const fn is_not_found(&self) -> bool {
-        matches!(self, Self::NotFound { .. })
-    }
-}
-
 /// One repository of a remote registry. Cheap to clone.
 #[derive(Clone)]
 pub struct Registry {
@@ -143,6 +85,8 @@ pub struct Registry {
     name: RepositoryName,
     transport: Arc<dyn Transport>,
     max_manifest_size: usize,
+    /// Whether it has the referrers API, as the first answer told.
+    has_referrers: Arc<OnceCell<bool>>,
 }
 
 #[derive(Deserialize)]
@@ -183,7 +127,7 @@ impl Registry {
             .then(|| format!("library/{name}").parse().ok())
             .flatten();
         let name = library.unwrap_or_else(|| name.clone());
-        Self { base, name, transport, max_manifest_size }
+        Self { base, name, transport, max_manifest_size, has_referrers: Arc::default() }
     }
 
     /// The repository's name upstream.
@@ -209,22 +153,19 @@ impl Registry {
         mut refused: impl FnMut(&str),
     ) -> Result<Vec<Tag>, RegistryClientError> {
         let mut tags = Vec::new();
-        let mut visited = HashSet::new();
-        let mut next = Some(self.url("tags/list"));
-        while let Some(url) = next {
+        let mut pages = Pages::new(self.url(TAGS), MAX_TAGS);
+        while let Some(url) = pages.next() {
             let answer = self.get(url.clone(), None, MAX_LIST_SIZE).await?;
             let list: TagList =
                 serde_json::from_slice(&answer.body).map_err(|source| list_error(&url, source))?;
             for tag in list.tags.unwrap_or_default() {
+                pages.count(&tag);
                 match tag.parse() {
                     Ok(tag) => tags.push(tag),
                     Err(_) => refused(&tag),
                 }
             }
-            next = next_page(&url, &answer.headers);
-            // A list that leads back to itself has no end.
-            visited.insert(url);
-            next = next.filter(|next| !visited.contains(next));
+            pages.turn(&url, &answer.headers).map_err(|reason| unending(&url, reason))?;
         }
         Ok(tags)
     }
@@ -267,15 +208,31 @@ impl Registry {
             .map_err(|source| RegistryClientError::Manifest { url, source })
     }
 
-    /// The manifests that refer to `digest`; `None` if the registry has no referrers API.
+    /// The manifests that refer to `digest`; `None` if the registry has no referrers API. One that has
+    /// answers for every digest, so whoever asks first finds that out for all.
     pub async fn referrers(
         &self,
         digest: &Digest,
     ) -> Result<Option<Vec<Descriptor>>, RegistryClientError> {
+        let mut first = None;
+        let told = &mut first;
+        let ask_first = move || async move {
+            *told = self.ask_referrers(digest).await?;
+            Ok(told.is_some())
+        };
+        match (*self.has_referrers.get_or_try_init(ask_first).await?, first) {
+            (true, None) => self.ask_referrers(digest).await,
+            (_, first) => Ok(first),
+        }
+    }
+
+    async fn ask_referrers(
+        &self,
+        digest: &Digest,
+    ) -> Result<Option<Vec<Descriptor>>, RegistryClientError> {
         let mut referrers = Vec::new();
-        let mut visited = HashSet::new();
-        let mut next = Some(self.url(&format!("referrers/{digest}")));
-        while let Some(url) = next {
+        let mut pages = Pages::new(self.url(&format!("referrers/{digest}")), MAX_REFERRERS);
+        while let Some(url) = pages.next() {
             let accept = Some("application/vnd.oci.image.index.v1+json");
             let answer = match self.get(url.clone(), accept, self.max_manifest_size).await {
                 Err(error) if error.is_not_found() => return Ok(None),
@@ -295,10 +252,9 @@ impl Registry {
                     source,
                 },
             )?;
+            page.children.iter().for_each(|referrer| pages.count(&referrer.digest));
             referrers.extend(page.children);
-            next = next_page(&url, &answer.headers);
-            visited.insert(url);
-            next = next.filter(|next| !visited.contains(next));
+            pages.turn(&url, &answer.headers).map_err(|reason| unending(&url, reason))?;
         }
         Ok(Some(referrers))
     }
@@ -336,8 +292,8 @@ impl Registry {
     }
 }
 
-fn next_page(url: &Url, headers: &HeaderMap) -> Option<Url> {
-    links::next_page(url, headers.get_all(header::LINK).iter().filter_map(|v| v.to_str().ok()))
+fn unending(url: &Url, reason: Unending) -> RegistryClientError {
+    RegistryClientError::Unending { url: RemoteUrl::from_url(url.clone()), reason }
 }
 
 fn list_error(url: &Url, source: serde_json::Error) -> RegistryClientError {

@@ -26,6 +26,13 @@ pub enum Digest {
     Sha512([u8; 64]),
 }
 
+/// The beginning of a digest: tells it from every other one of a sync, in a quarter of the memory.
+///
+/// Who wants two digests with one beginning has to compute some 2⁶⁴ of them, and gains that one of
+/// the two is not mirrored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct ShortDigest([u8; 16]);
+
 /// A text that is no digest, or one by an algorithm that proves nothing to us.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -85,6 +92,19 @@ impl Digest {
             Self::Sha256(bytes) => bytes,
             Self::Sha512(bytes) => bytes,
         }
+    }
+
+    /// The digest of which [`as_bytes`](Self::as_bytes) gave these bytes.
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let long = || bytes.try_into().ok().map(Self::Sha512);
+        bytes.try_into().ok().map(Self::Sha256).or_else(long)
+    }
+
+    /// Its beginning, for sets of many.
+    pub(crate) fn short(&self) -> ShortDigest {
+        let mut beginning = [0; 16];
+        beginning.copy_from_slice(&self.as_bytes()[..16]);
+        ShortDigest(beginning)
     }
 
     /// The digest without its algorithm, as lower-case hex.

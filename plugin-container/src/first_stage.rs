@@ -10,7 +10,7 @@
 //!
 //! Reading the next chunk and waiting for the configurations of the last one overlap, so neither
 //! upstream nor the line stands still; what is in memory is a few chunks, whatever the number of
-//! tags. Units refer to each other by digest, so no future is awaited for an id.
+//! tags, and of every tag, manifest and blob so much as tells it from others. Units refer to each other by digest, so no future is awaited for an id.
 
 mod finish;
 
@@ -21,10 +21,10 @@ use std::{
 
 use async_trait::async_trait;
 use futures::{StreamExt as _, TryStreamExt as _};
-use pulp_models::{ArtifactStore, Key, RemoteId};
+use pulp_models::{ArtifactStore, RemoteId};
 use pulp_stages::{
     Blame as _, DeclarativeArtifact, DeclarativeContent, Inbox, Outbox, Resolution, Stage,
-    StageError, progress::Counter,
+    StageError, plugin::PluginFailure, progress::Counter,
 };
 use tokio::sync::mpsc;
 
@@ -32,14 +32,14 @@ use self::finish::{Chunk, Finisher, Pending};
 use crate::{
     client::{Registry, RegistryClientError},
     content::{BlobContent, ContainerContent, TagContent},
-    digest::Digest,
+    digest::{Digest, ShortDigest},
     manifest::{Descriptor, Manifest},
     media_type,
     options::ContainerRemoteOptions,
     reference::{Reference, Tag},
     signing::Signing,
     survey::{LeftOut, Survey, Surveying, subject_of_companion},
-    tree::{Flaw, Read, Reading, TreeError, Trees},
+    tree::{Flaw, MAX_DEPTH, Read, Reading, TreeError, Trees},
 };
 
 /// Tags whose trees are read at once.
@@ -151,14 +151,14 @@ struct Reader {
     left_out: LeaveOut,
     processed: Counter,
     /// Blobs that were put, and whether their download was deferred.
-    seen: HashMap<Key, bool>,
+    seen: HashMap<ShortDigest, bool>,
 }
 
 impl Reader {
     async fn read_all(&mut self, survey: Survey) -> Result<(), StageError> {
         let Survey { tags, digests, companions } = survey;
         let required = self.options.signed_only;
-        let mut tags = tags.into_iter();
+        let mut tags = tags.entries();
         loop {
             let roots: Vec<Root> =
                 tags.by_ref().take(CHUNK).map(|(tag, digest)| (Some(tag), digest)).collect();
@@ -193,8 +193,12 @@ impl Reader {
                     tolerant: self.tolerant,
                     left_out: &*self.left_out,
                 };
-                let found = surveying.resolve(chunk.to_vec()).await?;
-                let roots = found.into_iter().map(|(tag, digest)| (Some(tag), digest)).collect();
+                let found = surveying.resolve(chunk.to_vec()).await;
+                let found = found.map_err(|error| {
+                    let url = error.url().clone();
+                    StageError::from(error.at(&url))
+                })?;
+                let roots = found.entries().map(|(tag, digest)| (Some(tag), digest)).collect();
                 self.read_chunk(roots, false).await?;
             }
         }
@@ -207,10 +211,17 @@ impl Reader {
         mut roots: Vec<Root>,
         mut required: bool,
     ) -> Result<(), StageError> {
-        while !roots.is_empty() {
+        for _ in 0..MAX_DEPTH {
             let read = self.read_roots(roots, required).await?;
             required = false;
             roots = if self.options.referrers { self.referrers(read).await? } else { Vec::new() };
+            if roots.is_empty() {
+                return Ok(());
+            }
+        }
+        // A registry can invent as many as it likes.
+        for (_, digest) in roots {
+            (self.left_out)(LeftOut::TooDeep(digest));
         }
         Ok(())
     }
@@ -279,8 +290,9 @@ impl Reader {
         }
         let named = tag.map(|tag| format!("Tag `{tag}` cannot be mirrored: manifest"));
         let named = named.unwrap_or_else(|| "Cannot mirror manifest".into());
-        Err(StageError::message(format!("{named} `{digest}`: {reason}")))
-            .at_url(&self.registry.manifest_url(&Reference::Digest(*digest)))
+        let broken = PluginFailure::new(format!("{named} `{digest}`: {reason}"))
+            .with_hint("`--on-broken skip` leaves out what upstream has broken");
+        Err(broken).at_url(&self.registry.manifest_url(&Reference::Digest(*digest)))
     }
 
     /// Makes units of the blobs of a manifest that have none yet. Gives a future for the
@@ -297,7 +309,7 @@ impl Reader {
         for blob in manifest.blobs(self.options.include_foreign_layers) {
             let is_config = Some(blob.digest) == config;
             let deferred = self.deferred && !is_config;
-            let key = ContainerContent::blob_key(&blob.digest);
+            let key = blob.digest.short();
             let put = match self.seen.get(&key) {
                 None => true,
                 // What was left to the first request as a layer is needed now.

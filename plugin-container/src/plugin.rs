@@ -1,6 +1,6 @@
 //! The plugin itself: what a container repository is to the framework.
 
-use std::{collections::HashSet, sync::Arc};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use pulp_models::{ArtifactStore, remote::Remote, remote_settings::OnBroken};
@@ -14,7 +14,7 @@ use pulp_stages::{
 use serde_json::Value;
 
 use crate::{
-    client::Registry,
+    client::{Registry, RegistryClientError},
     content::ContainerContent,
     digest::Digest,
     export,
@@ -24,7 +24,7 @@ use crate::{
     pull_through, routes,
     signing::Signing,
     survey::{LeftOut, Surveying},
-    transport::{HttpTransport, authenticator},
+    transport::{self, AuthorizationError, HttpTransport},
     tree::Trees,
 };
 
@@ -50,7 +50,7 @@ impl Plugin for Container {
         let concurrency = context.remote.settings.download_concurrency() as usize;
         let tolerant = context.remote.settings.on_broken() != OnBroken::Fail;
         let left_out = leave_out(context);
-        let upstream = |error| SyncError::upstream(&context.remote.url, error);
+        let upstream = |error: RegistryClientError| error.at(&context.remote.url);
         let surveying = Surveying {
             registry: &registry,
             options: &options,
@@ -64,10 +64,8 @@ impl Plugin for Container {
         let fingerprint = if options.follows_manifests() {
             None
         } else {
-            let wanted = survey.tags.iter().map(|(_, digest)| digest).chain(&survey.digests);
-            let wanted: HashSet<_> = wanted.copied().collect();
-            let companions = survey.companions_of(&wanted).cloned().collect();
-            Some(survey.fingerprint(&surveying.resolve(companions).await.map_err(upstream)?))
+            let companions = surveying.resolve(survey.wanted_companions()).await;
+            Some(survey.fingerprint(&companions.map_err(upstream)?))
         };
         let told = Arc::clone(&left_out);
         let signing = Signing::new(&registry, &options, &survey, concurrency, told).await;
@@ -97,14 +95,14 @@ impl Plugin for Container {
         remote: &Remote,
         store: ArtifactStore,
     ) -> Result<Downloader, SettingsError> {
-        let wrong = |error: &dyn std::error::Error| {
-            SettingsError::new("credentials", crate::survey::chain(error))
-        };
         let options = options::parse::<ContainerRemoteOptions>(&remote.options)
             .map_err(|error| SettingsError::new("options", error.to_string()))?;
-        let authenticator = authenticator(&remote.url, &remote.settings, &options, store.clone())
-            .map_err(|error| wrong(&error))?;
-        Downloader::authorized_by(Arc::new(authenticator), &remote.url, &remote.settings, store)
+        transport::downloader(&remote.url, &remote.settings, &options, store).map_err(|error| {
+            match error {
+                AuthorizationError::Settings(error) => error,
+                error => SettingsError::new("credentials", crate::survey::chain(&error)),
+            }
+        })
     }
 
     fn served_below(&self) -> &'static str {

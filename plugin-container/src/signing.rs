@@ -17,11 +17,11 @@ use url::Url;
 use crate::{
     client::{Registry, RegistryClientError},
     content::SignatureContent,
-    digest::Digest,
+    digest::{Digest, ShortDigest},
     media_type::is_signature,
     options::ContainerRemoteOptions,
-    reference::{Reference, Tag},
-    survey::{LeftOut, Survey, subject_of_companion},
+    reference::Reference,
+    survey::{LeftOut, Survey, referrers_tag, subject_of_companion},
 };
 
 /// Finds signatures.
@@ -29,9 +29,9 @@ pub(crate) struct Signing {
     registry: Registry,
     place: Place,
     /// What cosign's `.sig` tags belong to.
-    cosigned: HashSet<Digest>,
-    /// Tags that list referrers, where the registry has no API for them, by subject.
-    listed: HashMap<Digest, Tag>,
+    cosigned: HashSet<ShortDigest>,
+    /// What tags list the referrers of, where the registry has no API for them.
+    listed: HashSet<ShortDigest>,
     concurrency: usize,
     left_out: Arc<dyn Fn(LeftOut) + Send + Sync>,
 }
@@ -64,14 +64,14 @@ impl Signing {
             }
             None => Place::Nowhere,
         };
-        let (mut cosigned, mut listed) = (HashSet::new(), HashMap::new());
+        let (mut cosigned, mut listed) = (HashSet::new(), HashSet::new());
         if options.signed_only {
             for tag in &survey.companions {
                 let Some(subject) = subject_of_companion(tag) else { continue };
                 match tag.as_str().rsplit_once('.') {
-                    Some((_, "sig")) => drop(cosigned.insert(subject)),
+                    Some((_, "sig")) => drop(cosigned.insert(subject.short())),
                     Some(_) => {}
-                    None => drop(listed.insert(subject, tag.clone())),
+                    None => drop(listed.insert(subject.short())),
                 }
             }
         }
@@ -123,15 +123,16 @@ impl Signing {
         if !matches!(self.place, Place::Nowhere) {
             return Ok(false);
         }
-        if self.cosigned.contains(digest) {
+        if self.cosigned.contains(&digest.short()) {
             return Ok(true);
         }
         let referrers = match self.registry.referrers(digest).await? {
             Some(referrers) => referrers,
-            None => match self.listed.get(digest) {
-                Some(tag) => self.registry.manifest(&Reference::Tag(tag.clone())).await?.children,
-                None => Vec::new(),
-            },
+            None if self.listed.contains(&digest.short()) => {
+                let tag = Reference::Tag(referrers_tag(digest));
+                self.registry.manifest(&tag).await?.children
+            }
+            None => Vec::new(),
         };
         let types = referrers.iter().filter_map(|referrer| referrer.artifact_type.as_deref());
         Ok(types.into_iter().any(is_signature))

@@ -1,27 +1,34 @@
 //! The survey: which tags upstream has, and what they name, in one request per tag.
 //!
-//! This is all that a sync of an unchanged repository asks for. It holds names and digests only, so
-//! its size is that of the tag list. Before: the options' filters. After: the fingerprint by which
+//! This is all that a sync of an unchanged repository asks for: a request per tag, and those that list
+//! them. What refers to manifests, or signs them from beside, changes while no tag does, and registries
+//! tell it of one manifest at a time; so that costs a request per manifest, the found ones included, in
+//! every sync, and one in all where the registry has no such API. (A lookaside store has one more per
+//! signature.) The survey holds names and digests only, so its size is that of the tag list. Before: the options' filters. After: the fingerprint by which
 //! the framework sees that nothing changed, or the first stage, which reads the manifests.
+
+mod tagged;
 
 use std::collections::HashSet;
 
 use futures::{StreamExt as _, TryStreamExt as _};
 use pulp_models::Key;
 
+pub use self::tagged::Tagged;
 use crate::{
     client::{Registry, RegistryClientError},
     content::ContainerContent,
-    digest::Digest,
+    digest::{Digest, ShortDigest},
     options::ContainerRemoteOptions,
     reference::{Reference, Tag},
+    tree::MAX_DEPTH,
 };
 
 /// What upstream has of what is wanted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Survey {
     /// Wanted tags and what they name, sorted.
-    pub tags: Vec<(Tag, Digest)>,
+    pub tags: Tagged,
     /// Wanted digests, tagged or not, sorted.
     pub digests: Vec<Digest>,
     /// Tags by which cosign attaches signatures and the like to digests, as long as filters leave
@@ -55,6 +62,8 @@ pub enum LeftOut {
     Broken(Reference, String),
     /// There is no signature of the image, and only signed ones are wanted.
     Unsigned(Reference),
+    /// A manifest refers to one that refers to one, and so on, too often.
+    TooDeep(Digest),
     /// Something that should be a signature is none.
     NoSignature(String),
     /// Signatures are wanted from a registry that keeps none.
@@ -70,6 +79,10 @@ impl std::fmt::Display for LeftOut {
             }
             Self::Broken(name, reason) => write!(f, "`{name}` is broken: left out: {reason}"),
             Self::Unsigned(reference) => write!(f, "`{reference}` is not signed: left out"),
+            Self::TooDeep(digest) => write!(
+                f,
+                "`{digest}` refers to what refers to others, {MAX_DEPTH} times in a row: left out"
+            ),
             Self::NoSignature(name) => write!(f, "{name:?} is no signature: left out"),
             Self::KeepsNoSignatures => f.write_str("The registry keeps no signatures"),
         }
@@ -108,7 +121,7 @@ impl Surveying<'_> {
     }
 
     /// What `tags` name, in their order.
-    pub async fn resolve(&self, tags: Vec<Tag>) -> Result<Vec<(Tag, Digest)>, RegistryClientError> {
+    pub async fn resolve(&self, tags: Vec<Tag>) -> Result<Tagged, RegistryClientError> {
         let resolve = |tag: Tag| async move {
             match self.registry.resolve(&tag).await {
                 Ok(digest) => Ok(Some((tag, digest))),
@@ -129,19 +142,26 @@ impl Surveying<'_> {
 }
 
 impl Survey {
-    /// The companions of `wanted` among the tags that filters left out.
-    pub fn companions_of(&self, wanted: &HashSet<Digest>) -> impl Iterator<Item = &Tag> {
-        self.companions
-            .iter()
-            .filter(|tag| subject_of_companion(tag).is_some_and(|digest| wanted.contains(&digest)))
+    /// The companions of what is wanted among the tags that filters left out.
+    pub fn wanted_companions(&self) -> Vec<Tag> {
+        if self.companions.is_empty() {
+            return Vec::new();
+        }
+        let tagged = self.tags.iter().map(|(_, digest)| digest.short());
+        let untagged = self.digests.iter().map(Digest::short);
+        let wanted: HashSet<ShortDigest> = tagged.chain(untagged).collect();
+        let belongs = |tag: &&Tag| {
+            subject_of_companion(tag).is_some_and(|digest| wanted.contains(&digest.short()))
+        };
+        self.companions.iter().filter(belongs).cloned().collect()
     }
 
     /// Names what was found: equal for equal tags and digests. `companions` are what the companion
     /// tags of the wanted digests name.
-    pub fn fingerprint(&self, companions: &[(Tag, Digest)]) -> Key {
+    pub fn fingerprint(&self, companions: &Tagged) -> Key {
         let mut key = Key::of(ContainerContent::TAG);
-        for (tag, digest) in self.tags.iter().chain(companions) {
-            key = key.field(tag.as_str()).field(digest.as_bytes());
+        for (tag, digest) in self.tags.iter().chain(companions.iter()) {
+            key = key.field(tag).field(digest.as_bytes());
         }
         key = key.field("digests");
         for digest in &self.digests {
@@ -164,6 +184,14 @@ pub(crate) fn subject_of_companion(tag: &Tag) -> Option<Digest> {
         None => rest,
     };
     format!("sha256:{hex}").parse().ok()
+}
+
+/// The tag by which registries without an API for it list what refers to `subject`
+/// (distribution-spec, "Referrers Tag Schema").
+pub(crate) fn referrers_tag(subject: &Digest) -> Tag {
+    let name = format!("{}-{}", subject.algorithm(), subject.hex());
+    // Of a longer digest the specification takes the beginning, as a tag's length allows.
+    name[..name.len().min(Tag::MAX_LENGTH)].parse().expect("letters, digits and a dash")
 }
 
 /// An error with its causes, on one line.
@@ -197,9 +225,13 @@ mod tests {
     #[test]
     fn a_fingerprint_tells_surveys_apart() {
         let entry = |tag: &str, bytes: &[u8]| (tag.parse().expect("valid"), Digest::sha256(bytes));
-        let survey = |tags: Vec<(Tag, Digest)>| Survey { tags, ..Survey::default() };
+        let survey = |tags: Vec<(Tag, Digest)>| Survey {
+            tags: tags.into_iter().collect(),
+            ..Survey::default()
+        };
         let base = survey(vec![entry("a", b"1"), entry("b", b"2")]);
-        assert_eq!(base.fingerprint(&[]), base.clone().fingerprint(&[]));
+        let none = Tagged::default();
+        assert_eq!(base.fingerprint(&none), base.clone().fingerprint(&none));
         let others = [
             survey(vec![entry("a", b"1")]),
             survey(vec![entry("a", b"2"), entry("b", b"1")]),
@@ -207,8 +239,9 @@ mod tests {
             Survey { companions: vec!["c".parse().expect("valid")], ..base.clone() },
         ];
         for other in others {
-            assert_ne!(other.fingerprint(&[]), base.fingerprint(&[]));
+            assert_ne!(other.fingerprint(&none), base.fingerprint(&none));
         }
-        assert_ne!(base.fingerprint(&[entry("c", b"3")]), base.fingerprint(&[]));
+        let more = [entry("c", b"3")].into_iter().collect();
+        assert_ne!(base.fingerprint(&more), base.fingerprint(&none));
     }
 }

@@ -16,14 +16,14 @@ use pulp_stages::Content as _;
 use crate::{
     client::{Registry, RegistryClientError},
     content::{ContainerContent, ManifestContent},
-    digest::Digest,
+    digest::{Digest, ShortDigest},
     manifest::{Descriptor, Manifest},
     options::ContainerRemoteOptions,
     reference::Reference,
     survey::chain,
 };
 
-/// Indexes within indexes beyond this depth are broken.
+/// Indexes within indexes beyond this depth are broken; referrers of referrers are left out.
 pub(crate) const MAX_DEPTH: usize = 8;
 
 /// Reads manifests and remembers which trees were good.
@@ -33,7 +33,7 @@ pub(crate) struct Trees {
     options: Arc<ContainerRemoteOptions>,
     concurrency: usize,
     /// Manifests of good trees so far.
-    done: HashSet<Digest>,
+    done: HashSet<ShortDigest>,
     /// Manifests that are not mirrored, and why.
     refused: HashMap<Digest, Flaw>,
 }
@@ -119,7 +119,7 @@ impl Trees {
     pub(crate) fn take(&mut self, root: &Digest, reading: &mut Reading) -> Result<Vec<Read>, Flaw> {
         let (mut order, mut seen) = (Vec::new(), HashSet::new());
         self.walk(root, reading, &mut seen, &mut order)?;
-        self.done.extend(order.iter().copied());
+        self.done.extend(order.iter().map(Digest::short));
         Ok(order.iter().filter_map(|digest| reading.nodes.remove(digest)).collect())
     }
 
@@ -130,11 +130,11 @@ impl Trees {
 
     /// Whether `digest` belongs to a tree that was given out.
     pub(crate) fn is_done(&self, digest: &Digest) -> bool {
-        self.done.contains(digest)
+        self.done.contains(&digest.short())
     }
 
     fn is_new(&self, digest: &Digest) -> bool {
-        !self.done.contains(digest) && !self.refused.contains_key(digest)
+        !self.is_done(digest) && !self.refused.contains_key(digest)
     }
 
     /// Depth is bounded by what was read, and a digest cannot contain itself.
@@ -145,7 +145,7 @@ impl Trees {
         seen: &mut HashSet<Digest>,
         order: &mut Vec<Digest>,
     ) -> Result<(), Flaw> {
-        if self.done.contains(digest) || !seen.insert(*digest) {
+        if self.is_done(digest) || !seen.insert(*digest) {
             return Ok(());
         }
         if let Some(flaw) = self.refused.get(digest) {

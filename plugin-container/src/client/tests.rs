@@ -16,7 +16,7 @@ const INDEX: &str =
     r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}"#;
 
 #[tokio::test]
-async fn paged_lists_are_followed_to_their_end_and_no_further() {
+async fn paged_lists_are_followed_to_their_end() {
     let script = Script::default()
         .on(
             LIST,
@@ -30,9 +30,27 @@ async fn paged_lists_are_followed_to_their_end_and_no_further() {
             &[("link", "<http://internal/v2/lab/many/tags/list?last=c>; rel=\"next\"")],
             r#"{"name":"x","tags":["../c","c"]}"#,
         )
-        // Leads back to a page that was read.
-        .on(&format!("{LIST}?last=c"), 200, &[("link", "<list>")], r#"{"tags":["d"]}"#);
+        .on(&format!("{LIST}?last=c"), 200, &[], r#"{"tags":["d"]}"#);
     assert_eq!(tags(script).await, ("a b c d".into(), "../c".into()));
+}
+
+#[tokio::test]
+async fn lists_that_lead_back_to_themselves_are_errors() {
+    let digest = Digest::sha256(b"subject");
+    let referrers = format!("GET /v2/lab/many/referrers/{digest}");
+    let typed = ("content-type", "application/vnd.oci.image.index.v1+json");
+    let back = ("link", "<?page=1>; rel=next");
+    let (registry, script) = Script::default()
+        .on(LIST, 200, &[back], r#"{"tags":["a"]}"#)
+        .on(&format!("{LIST}?page=1"), 200, &[("link", "<list>")], r#"{"tags":["b"]}"#)
+        .on(&referrers, 200, &[typed, back], INDEX)
+        .on(&format!("{referrers}?page=1"), 200, &[typed, back], INDEX)
+        .registry();
+    let error = registry.tags(|_| ()).await.expect_err("no end").to_string();
+    insta::assert_snapshot!(error, @"The list at `http://host:5000/v2/lab/many/tags/list` does not end");
+    assert!(script.asked().len() < 50, "{} requests", script.asked().len());
+    let error = registry.referrers(&digest).await.expect_err("no end").to_string();
+    assert!(error.contains("does not end"), "{error}");
 }
 
 #[tokio::test]

@@ -352,6 +352,31 @@ async fn companions_and_referrers_come_along() {
 }
 
 #[tokio::test]
+async fn referrers_of_referrers_are_followed_to_an_end_that_is_told() {
+    let mut fixture = Fixture::new().await;
+    fixture.options.referrers = true;
+    let mut script = Script::default().tags(&["v1"]).manifest(Some("v1"), &image("a"));
+    let mut subject = image("a");
+    for _ in 0..=crate::tree::MAX_DEPTH {
+        let mut referrer: Value = serde_json::from_str(&image("c")).expect("JSON");
+        referrer["subject"] = descriptor(OCI, &subject);
+        let referrer = referrer.to_string();
+        let of = format!("GET /v2/lab/many/referrers/{}", Digest::sha256(subject.as_bytes()));
+        script = script.manifest(None, &referrer).on(
+            &of,
+            200,
+            &[("content-type", INDEX)],
+            &index(&[("amd64", &referrer)]),
+        );
+        subject = referrer;
+    }
+    let outcome = fixture.sync(script).await.expect("synced");
+    assert_eq!(outcome.manifests().len(), crate::tree::MAX_DEPTH);
+    assert_eq!(outcome.left_out.len(), 1, "{:?}", outcome.left_out);
+    assert!(outcome.left_out[0].contains("8 times in a row"), "{:?}", outcome.left_out);
+}
+
+#[tokio::test]
 async fn digests_are_mirrored_without_listing_tags() {
     let mut fixture = Fixture::new().await;
     fixture.options.digests = vec![Digest::sha256(image("a").as_bytes())];

@@ -1,10 +1,10 @@
 //! Descriptors: how one document of a registry refers to another (OCI image-spec,
 //! `descriptor.md`). Read leniently where a mirror loses nothing by it: `null` is nothing, and a
-//! missing or negative size is an unknown one.
+//! missing size an unknown one.
 
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
 use crate::digest::Digest;
 
@@ -131,7 +131,9 @@ where
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
-/// A negative size is an unknown one.
+/// A whole number of bytes. Clients refuse a negative one, so there is no use in mirroring it.
 fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
-    Ok(Option::<i64>::deserialize(deserializer)?.and_then(|size| u64::try_from(size).ok()))
+    let Some(size) = Option::<i64>::deserialize(deserializer)? else { return Ok(None) };
+    let wrong = || D::Error::custom(format!("Invalid size {size}: expected 0 or more bytes"));
+    u64::try_from(size).map(Some).map_err(|_| wrong())
 }

@@ -90,6 +90,19 @@ fn missing_and_null_lists_are_empty() {
 }
 
 #[test]
+fn a_negative_size_is_refused_and_a_missing_one_unknown() {
+    let mut document = image(Some(OCI), OCI_CONFIG, &["a"]);
+    document["layers"][0]["size"] = json!(null);
+    assert_eq!(parse(&document, None).expect("parses").layers[0].size, None);
+    document["layers"][0]["size"] = json!(-1);
+    let error = crate::survey::chain(&parse(&document, None).expect_err("refused"));
+    assert!(
+        error.contains(OCI) && error.contains("Invalid size -1: expected 0 or more"),
+        "{error}"
+    );
+}
+
+#[test]
 fn an_index_yields_children_with_platforms_nested_indexes_included() {
     let mut child = descriptor(OCI, "child");
     child["platform"] = json!({"architecture": "arm", "os": "linux", "variant": "v7"});
