@@ -51,11 +51,13 @@ pub struct ContainerRemoteOptions {
     #[arg(long)]
     #[serde(skip_serializing_if = "is_false")]
     pub include_foreign_layers: bool,
-    /// Also the manifests that refer to mirrored ones, tagged or not, and those that refer to them
+    /// Also the manifests that refer to mirrored ones, tagged or not, and those that refer to them:
+    /// one more request per manifest in every sync
     #[arg(long)]
     #[serde(skip_serializing_if = "is_false")]
     pub referrers: bool,
-    /// Also signatures that the registry keeps beside manifests (`X-Registry-Supports-Signatures`)
+    /// Also signatures that the registry keeps beside manifests (`X-Registry-Supports-Signatures`), or
+    /// that an exported layout has: one more request per manifest in every sync
     #[arg(long)]
     #[serde(skip_serializing_if = "is_false")]
     pub signatures: bool,
@@ -121,6 +123,11 @@ pub struct ContainerRepositoryOptions {
     #[arg(long, value_name = "SECONDS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pull_through_max_age: Option<u64>,
+    /// Most upstream repositories that are kept, so that nobody fills the disk by asking for one
+    /// after the other [default: 1000]
+    #[arg(long, value_name = "NUMBER")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pull_through_limit: Option<usize>,
 }
 
 impl ContainerRemoteOptions {

@@ -4,13 +4,15 @@
 //! stands for a repository of that registry ([`Behind`]), as far as [`RepositoryGlob`]s allow. The
 //! first client that asks for one of its tags or manifests starts a sync of just that into a
 //! repository of its own; everybody who asks meanwhile waits for the same sync, which goes on if the
-//! client leaves. Later requests ask upstream at most once per tag and `max_age` whether the tag moved,
+//! client leaves. Nothing is kept for a name of which upstream has nothing, and no more repositories are
+//! than the option `pull_through_limit` says. Later requests ask upstream at most once per tag and `max_age` whether the tag moved,
 //! and are answered from here if upstream does not answer. Blobs come on demand, as after any sync.
 //! Who may ask is decided before, in `routes`.
 
 mod command;
 mod failure;
 mod glob;
+mod tags;
 
 use std::{
     collections::HashMap,
@@ -23,9 +25,11 @@ use futures::{
     future::{BoxFuture, Shared},
 };
 use pulp_models::{
-    Connection, Db, DbError,
+    Connection, Db, DbError, VersionNumber,
+    lock::RepositoryLock,
     remote::{self, Remote},
     repository::{self, NewRepository, Repository},
+    version,
 };
 use pulp_stages::{
     installation::Installation,
@@ -40,6 +44,7 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::command::{command, run as run_command};
 pub use self::glob::RepositoryGlob;
+use self::tags::TagLists;
 use crate::{
     Container,
     client::Registry,
@@ -68,8 +73,12 @@ pub(crate) struct Behind {
     pub(crate) remote: String,
     /// What it is called upstream.
     pub(crate) upstream: RepositoryName,
+    /// The repository that pulls through.
+    pub(crate) parent: String,
     /// The repository that keeps what was fetched. There is none before something was.
     pub(crate) repository: String,
+    /// Most repositories that are kept for the parent.
+    pub(crate) limit: usize,
     /// How long a tag counts as unmoved.
     pub(crate) max_age: Duration,
 }
@@ -84,6 +93,7 @@ struct Inner {
     installation: Installation,
     flights: Mutex<HashMap<Key, Flight>>,
     remembered: Mutex<HashMap<Key, (Outcome, Instant)>>,
+    lists: TagLists,
     room: Semaphore,
 }
 
@@ -102,23 +112,13 @@ enum Outcome {
     Failed(RegistryError),
 }
 
-/// The repository that keeps what is behind `upstream` of the pull-through repository `parent`. No
-/// command makes a repository of such a name.
-pub(crate) fn repository_of(parent: &str, upstream: &str) -> String {
-    format!("{parent}//{upstream}")
-}
-
-/// What stands below the pull-through repository `parent` for `repository`.
-pub(crate) fn upstream_of<'a>(parent: &str, repository: &'a str) -> Option<&'a str> {
-    repository.strip_prefix(parent)?.strip_prefix("//")
-}
-
 impl PullThrough {
     pub(crate) fn new(installation: &Installation) -> Self {
         let inner = Inner {
             installation: installation.clone(),
             flights: Mutex::default(),
             remembered: Mutex::default(),
+            lists: TagLists::default(),
             room: Semaphore::new(AT_ONCE),
         };
         Self { inner: Arc::new(inner) }
@@ -199,18 +199,11 @@ impl Inner {
         here: Option<Digest>,
     ) -> Result<bool, RegistryError> {
         let _room = self.room.acquire().await.map_err(|_| failure::broken_off())?;
-        let db = &self.installation.db;
-        let name = behind.remote.clone();
-        let remote = db.read(move |conn| remote::get(conn, &name)).await;
-        let remote = remote.map_err(|error| failure::ours(&error))?;
-        let options = options::parse::<ContainerRemoteOptions>(&remote.options);
-        let mut options = options.map_err(|error| failure::ours(&error))?;
-        options.upstream_name = Some(behind.upstream.clone());
+        let (remote, mut options) = self.remote(behind).await?;
         let refused = |tag| options.tags().apply(vec![tag]).is_empty();
         if matches!(reference, Reference::Tag(tag) if refused(tag.clone())) {
             return Err(failure::missing(behind, reference));
         }
-        let remote = patched(remote, &options)?;
         let there = self.ask(&remote, &options, behind, reference).await?;
         if here == Some(there) {
             return Ok(false);
@@ -220,8 +213,9 @@ impl Inner {
             Reference::Tag(tag) => (Vec::new(), vec![tag.clone()]),
             Reference::Digest(digest) => (vec![*digest], Vec::new()),
         };
+        let repository = self.repository(behind).await?;
         let request = SyncRequest {
-            repository: self.repository(behind).await?,
+            repository: repository.clone(),
             remote: patched(remote, &options)?,
             mirror: false,
             optimize: false,
@@ -229,9 +223,27 @@ impl Inner {
             cancel: CancellationToken::new(),
             reporter: Arc::new(Silent),
         };
-        let synced = Container.sync(&self.installation, request).await;
-        synced.map_err(|error| failure::of_sync(behind, &error))?;
-        Ok(true)
+        match Container.sync(&self.installation, request).await {
+            Ok(_) => Ok(true),
+            Err(error) => {
+                self.forget_empty(&repository).await;
+                Err(failure::of_sync(behind, &error))
+            }
+        }
+    }
+
+    /// The remote as it is asked for what is behind a name.
+    async fn remote(
+        &self,
+        behind: &Behind,
+    ) -> Result<(Remote, ContainerRemoteOptions), RegistryError> {
+        let name = behind.remote.clone();
+        let remote = self.installation.db.read(move |conn| remote::get(conn, &name)).await;
+        let remote = remote.map_err(|error| failure::ours(&error))?;
+        let options = options::parse::<ContainerRemoteOptions>(&remote.options);
+        let mut options = options.map_err(|error| failure::ours(&error))?;
+        options.upstream_name = Some(behind.upstream.clone());
+        Ok((patched(remote, &options)?, options))
     }
 
     /// The digest that `reference` has upstream.
@@ -242,19 +254,7 @@ impl Inner {
         behind: &Behind,
         reference: &Reference,
     ) -> Result<Digest, RegistryError> {
-        let mut quick = remote.clone();
-        quick.settings.connect_timeout.get_or_insert(CONNECT);
-        quick.settings.idle_timeout.get_or_insert(IDLE);
-        quick.settings.max_retries.get_or_insert(RETRIES);
-        let store = self.installation.store.clone();
-        let downloads = Plugin::downloader(&Container, &quick, store);
-        let downloads = downloads.map_err(|error| failure::ours(&error))?;
-        let registry = Registry::new(
-            &registry_base(&remote.url),
-            &behind.upstream,
-            options.max_manifest_size(),
-            Arc::new(HttpTransport(downloads)),
-        );
+        let registry = self.client(remote, options, behind)?;
         let digest = match reference {
             Reference::Tag(tag) => registry.resolve(tag).await,
             Reference::Digest(_) => {
@@ -262,6 +262,25 @@ impl Inner {
             }
         };
         digest.map_err(|error| failure::of_registry(behind, &error))
+    }
+
+    /// Asks what is behind a name, while a client waits.
+    fn client(
+        &self,
+        remote: &Remote,
+        options: &ContainerRemoteOptions,
+        behind: &Behind,
+    ) -> Result<Registry, RegistryError> {
+        let mut quick = remote.clone();
+        quick.settings.connect_timeout.get_or_insert(CONNECT);
+        quick.settings.idle_timeout.get_or_insert(IDLE);
+        quick.settings.max_retries.get_or_insert(RETRIES);
+        let store = self.installation.store.clone();
+        let downloads = Plugin::downloader(&Container, &quick, store);
+        let downloads = downloads.map_err(|error| failure::ours(&error))?;
+        let transport = Arc::new(HttpTransport(downloads));
+        let (base, limit) = (registry_base(&remote.url), options.max_manifest_size());
+        Ok(Registry::new(&base, &behind.upstream, limit, transport))
     }
 
     /// The repository that keeps what is fetched, made if there is none yet.
@@ -273,7 +292,23 @@ impl Inner {
             options: options.map_err(|error| failure::ours(&error))?,
             ..NewRepository::new(&behind.repository, crate::NAME)
         };
-        get_or_create(&self.installation.db, new).await.map_err(|error| failure::ours(&error))
+        let kept = get_or_create(&self.installation.db, new, behind).await;
+        kept.map_err(|error| failure::ours(&error))?.ok_or_else(|| failure::full(behind))
+    }
+
+    /// Deletes a repository into which nothing was synchronised, unless somebody is at it.
+    async fn forget_empty(&self, repository: &Repository) {
+        let (id, name) = (repository.id, repository.name.clone());
+        let Installation { db, .. } = &self.installation;
+        let lock = RepositoryLock::try_lock(db, self.installation.home(), id).await;
+        let Ok(lock) = lock else { return };
+        let delete = move |conn: &mut Connection| match version::latest(conn, id)? {
+            VersionNumber(0) => repository::delete(conn, &name),
+            _ => Ok(()),
+        };
+        if let Err(error) = lock.write(delete).await {
+            tracing::warn!(repository.name, %error, "Failed to delete an empty repository");
+        }
     }
 
     fn recall(&self, key: &Key) -> Option<Outcome> {
@@ -301,14 +336,26 @@ fn patched(remote: Remote, options: &ContainerRemoteOptions) -> Result<Remote, R
     Ok(Remote { options, ..remote })
 }
 
-async fn get_or_create(db: &Db, new: NewRepository) -> Result<Repository, DbError> {
+/// `None` if there are as many as there may be.
+async fn get_or_create(
+    db: &Db,
+    new: NewRepository,
+    behind: &Behind,
+) -> Result<Option<Repository>, DbError> {
     let name = new.name.clone();
-    let find = move |conn: &mut Connection| repository::get(conn, &name);
+    let find = move |conn: &mut Connection| repository::get(conn, &name).map(Some);
     match db.read(find.clone()).await {
         Err(DbError::NotFound { .. }) => {}
         found => return found,
     }
-    match db.write(move |conn| repository::create(conn, &new)).await {
+    let (parent, limit) = (behind.parent.clone(), behind.limit);
+    let create = move |conn: &mut Connection| {
+        if repository::kept_for(conn, &parent)?.len() >= limit {
+            return Ok(None);
+        }
+        repository::create(conn, &new).map(Some)
+    };
+    match db.write(create).await {
         // Somebody else was faster.
         Err(DbError::AlreadyExists { .. }) => db.read(find).await,
         made => made,

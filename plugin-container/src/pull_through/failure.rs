@@ -41,6 +41,20 @@ pub(super) fn ours(error: &dyn Error) -> RegistryError {
     RegistryError::new(ErrorCode::Unknown, "The registry failed to fetch from upstream")
 }
 
+/// There is no room for one more repository.
+pub(super) fn full(behind: &Behind) -> RegistryError {
+    let Behind { parent, upstream, limit, .. } = behind;
+    tracing::warn!(
+        repository.name = parent,
+        upstream = %upstream,
+        limit,
+        "As many upstream repositories are kept as `--pull-through-limit` allows; \
+         `pulp container repository destroy` makes room"
+    );
+    let message = format!("No more than {limit} repositories of upstream are kept here");
+    RegistryError::new(ErrorCode::Denied, message)
+}
+
 /// The server is ending.
 pub(super) fn broken_off() -> RegistryError {
     RegistryError::new(ErrorCode::Unknown, "The fetch from upstream broke off")

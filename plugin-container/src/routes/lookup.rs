@@ -23,12 +23,15 @@ use crate::{
     digest::Digest,
     errors::RegistryError,
     options::ContainerRepositoryOptions,
-    pull_through::{self, Behind},
+    pull_through::Behind,
     reference::{Reference, RepositoryName},
 };
 
 /// How long a pulled tag counts as unmoved, if the repository doesn't say.
 const DEFAULT_MAX_AGE: Duration = Duration::from_secs(300);
+
+/// Repositories that are kept for one that pulls through, if it doesn't say.
+const DEFAULT_LIMIT: usize = 1000;
 
 /// What a name serves: a version of a repository.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -109,7 +112,7 @@ fn place_behind(
     let options = options_of(&parent)?;
     let is_wanted = options.pull_through_repositories.iter().any(|glob| glob.matches(&upstream));
     let Some(remote) = options.pull_through.clone().filter(|_| is_wanted) else { return Ok(None) };
-    let repository = pull_through::repository_of(&parent.name, upstream.as_str());
+    let repository = repository::name_kept_for(&parent.name, upstream.as_str());
     let site = match repository::get(conn, &repository) {
         Ok(row) => Some(Site { repository: row.id, version: version::latest(conn, row.id)? }),
         Err(DbError::NotFound { .. }) => None,
@@ -120,7 +123,14 @@ fn place_behind(
         site,
         rights: Rights::of(&options).without_push(),
         is_newest: true,
-        behind: Some(Behind { remote, upstream, repository, max_age }),
+        behind: Some(Behind {
+            remote,
+            upstream,
+            parent: parent.name,
+            repository,
+            limit: options.pull_through_limit.unwrap_or(DEFAULT_LIMIT),
+            max_age,
+        }),
     }))
 }
 
@@ -205,8 +215,7 @@ pub(super) fn names(conn: &mut Connection) -> Result<Vec<(String, Rights)>, DbEr
             names.push((base_path.to_owned(), Rights::of(options)));
         }
         if options.pull_through.is_some() {
-            let behind =
-                rows.iter().filter_map(|kept| pull_through::upstream_of(&row.name, &kept.name));
+            let behind = rows.iter().filter_map(|kept| kept.is_kept_for(&row.name));
             let rights = Rights::of(options).without_push();
             names.extend(behind.map(|name| (format!("{base_path}/{name}"), rights.clone())));
         }

@@ -4,6 +4,8 @@
 //! Manifests are answered from their rows, byte for byte; blobs by the framework, which fetches
 //! what is still upstream. Nothing is ever converted or renegotiated by digest.
 
+use std::{collections::BTreeSet, sync::Arc};
+
 use axum::{
     body::Body,
     response::{IntoResponse as _, Response},
@@ -14,7 +16,8 @@ use serde_json::{Value, json};
 
 use super::{
     RegistryRoutes, internal,
-    lookup::{self, Place},
+    lookup::{self, Place, Site},
+    unknown_name,
 };
 use crate::{
     access::{Action, Caller},
@@ -23,6 +26,7 @@ use crate::{
     errors::{ErrorCode, RegistryError},
     media_type::MediaType,
     paging::PageRequest,
+    pull_through::Behind,
     reference::{Reference, RepositoryName},
 };
 
@@ -59,10 +63,43 @@ impl RegistryRoutes {
         name: &RepositoryName,
     ) -> Result<Response, RegistryError> {
         let page = PageRequest::parse(asked.query)?;
-        let site = self.allowed(asked, name, Action::Pull).await?.site(name)?;
-        let tags = self.lists.tags(site).await.map_err(|error| internal(&error))?;
+        let place = self.allowed(asked, name, Action::Pull).await?;
+        let tags = match &place.behind {
+            None => self.kept_tags(place.site(name)?).await?,
+            Some(behind) => self.tags_behind(behind, place.site, name).await?,
+        };
         let (tags, link) = page.cut(asked.path, &tags);
         Ok(list(asked.method, &json!({"name": name, "tags": tags}), link))
+    }
+
+    async fn kept_tags(&self, site: Site) -> Result<Arc<Vec<String>>, RegistryError> {
+        self.lists.tags(site).await.map_err(|error| internal(&error))
+    }
+
+    /// What can be pulled: what upstream has, and what was pulled before and is kept; that alone if
+    /// upstream doesn't say.
+    async fn tags_behind(
+        &self,
+        behind: &Behind,
+        site: Option<Site>,
+        name: &RepositoryName,
+    ) -> Result<Arc<Vec<String>>, RegistryError> {
+        let kept = match site {
+            Some(site) => self.kept_tags(site).await?,
+            None => Arc::default(),
+        };
+        match self.through.tags(behind).await {
+            Ok(upstream) if kept.iter().all(|tag| upstream.binary_search(tag).is_ok()) => {
+                Ok(upstream)
+            }
+            Ok(upstream) => {
+                let both: BTreeSet<_> = upstream.iter().chain(&*kept).cloned().collect();
+                Ok(Arc::new(both.into_iter().collect()))
+            }
+            Err(_) if site.is_some() => Ok(kept),
+            Err(error) if error.status() == StatusCode::NOT_FOUND => Err(unknown_name(name)),
+            Err(error) => Err(error),
+        }
     }
 
     pub(super) async fn manifest(
