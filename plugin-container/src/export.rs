@@ -1,7 +1,8 @@
 //! `pulp container export`: a repository version as an OCI image layout (image-spec,
 //! `image-layout.md`), in a folder or in a tar archive ([`target`]).
 //!
-//! Writes manifests byte for byte and every blob once; `index.json` comes last, so a folder without
+//! Writes manifests byte for byte, every blob once, and the signatures that are kept beside manifests
+//! (`layout` says where); `index.json` comes last, so a folder without
 //! it is an export that did not end. What is still upstream cannot be exported. The way back is a
 //! mirror of the folder or archive (`layout`).
 
@@ -29,9 +30,9 @@ use serde_json::{Value, json};
 
 use self::target::Target;
 use crate::{
-    content::{ContainerContent, ManifestContent, TagContent},
+    content::{ContainerContent, ManifestContent, SignatureContent, TagContent},
     digest::Digest,
-    layout::{REF_NAME, blob_name},
+    layout::{REF_NAME, blob_name, signature_name},
     routes::lookup::{self, Site},
 };
 
@@ -103,7 +104,8 @@ pub(crate) async fn run(
         Ok(Plan::read(conn, Site { repository: row.id, version: number }))
     });
     let plan = plan.await?.map_err(explain)?;
-    let (path, ids) = (flags.target.clone(), plan.manifest_ids.clone());
+    let path = flags.target.clone();
+    let ids = [&*plan.manifest_ids, &*plan.signature_ids].concat();
     let mut writing = blocking(move || Ok(Writing::new(Target::create(&path)?, plan))).await?;
     for chunk in ids.chunks(CHUNK) {
         let chunk = chunk.to_vec();
@@ -116,8 +118,10 @@ pub(crate) async fn run(
         let rows = rows.await?;
         writing = blocking(move || {
             for row in rows {
-                if let ContainerContent::Manifest(manifest) = row {
-                    writing.manifest(&manifest)?;
+                match row {
+                    ContainerContent::Manifest(manifest) => writing.manifest(&manifest)?,
+                    ContainerContent::Signature(signature) => writing.signature(&signature)?,
+                    ContainerContent::Tag(_) | ContainerContent::Blob(_) => {}
                 }
             }
             Ok(writing)
@@ -156,12 +160,19 @@ struct Plan {
     site: Site,
     tags: Vec<TagContent>,
     manifest_ids: Vec<ContentId>,
+    signature_ids: Vec<ContentId>,
     blobs: Vec<(Digest, Sha256)>,
 }
 
 impl Plan {
     fn read(conn: &mut Connection, site: Site) -> Result<Self, ExportError> {
-        let mut plan = Self { site, tags: Vec::new(), manifest_ids: Vec::new(), blobs: Vec::new() };
+        let mut plan = Self {
+            site,
+            tags: Vec::new(),
+            manifest_ids: Vec::new(),
+            signature_ids: Vec::new(),
+            blobs: Vec::new(),
+        };
         let mut digests = Vec::new();
         lookup::each(conn, site, ContainerContent::BLOB, Columns::Metadata, |row| {
             if let ContainerContent::Blob(blob) = lookup::load(row)? {
@@ -185,6 +196,10 @@ impl Plan {
             plan.manifest_ids.push(row.id);
             Ok(())
         })?;
+        lookup::each(conn, site, ContainerContent::SIGNATURE, Columns::Metadata, |row| {
+            plan.signature_ids.push(row.id);
+            Ok(())
+        })?;
         Ok(plan)
     }
 }
@@ -197,6 +212,8 @@ struct Writing {
     manifests: Vec<(Digest, Value)>,
     /// Manifests that an index lists: they need no entry of their own.
     listed: HashSet<Digest>,
+    /// How many signatures of each manifest were written.
+    signatures: HashMap<Digest, usize>,
     bytes: u64,
     /// Manifests whose digest is not that of their bytes, which a layout cannot hold.
     left_out: Vec<Digest>,
@@ -204,8 +221,15 @@ struct Writing {
 
 impl Writing {
     fn new(target: Target, plan: Plan) -> Self {
-        let (manifests, listed, left_out) = (Vec::new(), HashSet::new(), Vec::new());
-        Self { target, plan, manifests, listed, bytes: 0, left_out }
+        Self {
+            target,
+            plan,
+            manifests: Vec::new(),
+            listed: HashSet::new(),
+            signatures: HashMap::new(),
+            bytes: 0,
+            left_out: Vec::new(),
+        }
     }
 
     fn manifest(&mut self, manifest: &ManifestContent) -> Result<(), ExportError> {
@@ -227,6 +251,15 @@ impl Writing {
         }
         self.manifests.push((manifest.digest, descriptor));
         Ok(())
+    }
+
+    fn signature(&mut self, signature: &SignatureContent) -> Result<(), ExportError> {
+        let number = self.signatures.entry(signature.signed_manifest).or_default();
+        *number += 1;
+        let name = signature_name(&signature.signed_manifest, *number);
+        let size = signature.raw.len() as u64;
+        self.bytes += size;
+        self.target.add(&name, size, &signature.raw[..])
     }
 
     /// Writes the blobs, then what makes it a layout.
@@ -258,6 +291,7 @@ impl Writing {
             "tags": self.plan.tags.len(),
             "manifests": self.manifests.len(),
             "blobs": blobs.len(),
+            "signatures": self.signatures.values().sum::<usize>(),
             "bytes": self.bytes,
             "left_out": self.left_out,
         }))

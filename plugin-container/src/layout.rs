@@ -6,6 +6,9 @@
 //! and blobs are downloaded by their `file://` URLs; those in an [`archive`] are read where they lie.
 //! All reading goes through the downloader, which looks only into allowed folders. Writing a layout is
 //! `export`'s business.
+//!
+//! Signatures that are kept beside manifests have no place in the specification's layouts. They lie in
+//! files of ours in folder `signatures`, named as in a lookaside store, which others do not look at.
 
 mod archive;
 
@@ -19,7 +22,11 @@ use tokio::sync::OnceCell;
 
 use self::archive::Places;
 use crate::{
-    client::{Answer, Request, Transport, TransportError},
+    client::{
+        Answer, Request, Transport, TransportError,
+        signatures::{MAX_SIGNATURE, MAX_SIGNATURES, SUPPORTS_SIGNATURES, listed},
+    },
+    content::SignatureContent,
     digest::Digest,
     manifest::{Descriptor, Manifest},
     reference::{Reference, Tag},
@@ -139,6 +146,21 @@ impl LayoutTransport {
         }
         Ok(answer)
     }
+
+    /// The signatures of a manifest, as a registry lists them.
+    async fn signatures(&self, manifest: &Digest) -> Result<Answer, TransportError> {
+        self.look().await?;
+        let mut found = Vec::new();
+        for number in 1..=MAX_SIGNATURES {
+            match self.read(self.url(&signature_name(manifest, number)), MAX_SIGNATURE).await {
+                Ok(bytes) => found.extend(SignatureContent::of(manifest, bytes)),
+                Err(error) if is_missing(&*error) => break,
+                Err(error) => return Err(error),
+            }
+        }
+        let list: Vec<_> = found.iter().map(listed).collect();
+        Ok(answer(StatusCode::OK, json!({"signatures": list}).to_string().into()))
+    }
 }
 
 #[async_trait]
@@ -150,10 +172,15 @@ impl Transport for LayoutTransport {
             let body = json!({"tags": tags}).to_string();
             return Ok(answer(StatusCode::OK, body.into()));
         }
-        match path.rsplit_once("/manifests/") {
-            Some((_, name)) => self.manifest(&request, name).await,
-            None => Ok(answer(StatusCode::NOT_FOUND, Bytes::new())),
+        if let Some((_, name)) = path.rsplit_once("/manifests/") {
+            return self.manifest(&request, name).await;
         }
+        if let Some((_, digest)) = path.rsplit_once("/signatures/") {
+            return self.signatures(&digest.parse()?).await;
+        }
+        let mut nothing = answer(StatusCode::NOT_FOUND, Bytes::new());
+        nothing.headers.insert(SUPPORTS_SIGNATURES, HeaderValue::from_static("1"));
+        Ok(nothing)
     }
 
     /// Asked for after manifests were, so an archive is walked by then.
@@ -165,6 +192,11 @@ impl Transport for LayoutTransport {
 /// The name of a blob's, or a manifest's, file.
 pub(crate) fn blob_name(digest: &Digest) -> String {
     format!("blobs/{}/{}", digest.algorithm(), digest.hex())
+}
+
+/// The name of the file of a manifest's first, second, … signature.
+pub(crate) fn signature_name(manifest: &Digest, number: usize) -> String {
+    format!("signatures/{}={}/signature-{number}", manifest.algorithm(), manifest.hex())
 }
 
 fn answer(status: StatusCode, body: Bytes) -> Answer {

@@ -18,11 +18,11 @@ use crate::{content::SignatureContent, digest::Digest};
 /// Says that a registry keeps signatures, in the answer to `/v2/`.
 pub const SUPPORTS_SIGNATURES: &str = "x-registry-supports-signatures";
 /// Signatures of one manifest that are asked for; more are nobody's.
-const MAX_SIGNATURES: usize = 100;
+pub(crate) const MAX_SIGNATURES: usize = 100;
 /// Largest signature, and largest answer to `/v2/`, in bytes.
-const MAX_SIGNATURE: usize = 1024 * 1024;
+pub(crate) const MAX_SIGNATURE: usize = 1024 * 1024;
 
-/// The extension's answer, which our own routes write too.
+/// The extension's answer; [`listed`] writes an entry of it.
 #[derive(Debug, Deserialize)]
 struct SignatureList {
     #[serde(default)]
@@ -40,6 +40,16 @@ struct ListedSignature {
     kind: String,
     #[serde(default)]
     content: String,
+}
+
+/// A signature as the extension lists it.
+pub(crate) fn listed(signature: &SignatureContent) -> serde_json::Value {
+    serde_json::json!({
+        "schemaVersion": 2,
+        "name": signature.name,
+        "type": "atomic",
+        "content": STANDARD.encode(&signature.raw),
+    })
 }
 
 impl Registry {
@@ -128,7 +138,7 @@ mod tests {
         Digest::sha256(b"manifest")
     }
 
-    fn listed(kind: &str, name: &str, content: &str) -> serde_json::Value {
+    fn entry(kind: &str, name: &str, content: &str) -> serde_json::Value {
         serde_json::json!({"schemaVersion": 2, "type": kind, "name": name, "content": content})
     }
 
@@ -148,11 +158,11 @@ mod tests {
         let good = STANDARD.encode(b"\x90a signature");
         let name = format!("{digest}@{}", "0".repeat(32));
         let list = serde_json::json!({"signatures": [
-            listed("atomic", &name, &good),
-            listed("atomic", "elsewhere@1", &STANDARD.encode(b"\x90another")),
-            listed("other", "a", &good),
-            listed("atomic", "b", &STANDARD.encode("<html>")),
-            listed("atomic", "c", "no base64!"),
+            entry("atomic", &name, &good),
+            entry("atomic", "elsewhere@1", &STANDARD.encode(b"\x90another")),
+            entry("other", "a", &good),
+            entry("atomic", "b", &STANDARD.encode("<html>")),
+            entry("atomic", "c", "no base64!"),
         ]});
         let line = format!("GET {PATH}/{digest}");
         let (registry, _) = Script::default().on(&line, 200, &[], &list.to_string()).registry();

@@ -2,7 +2,6 @@
 //! `OpenShift`: a list of documents per manifest. They come with a mirror; nobody can push any.
 
 use axum::response::Response;
-use base64::{Engine as _, engine::general_purpose::STANDARD};
 use pulp_models::{Connection, DbError, content};
 use serde_json::{Value, json};
 
@@ -13,6 +12,7 @@ use super::{
 };
 use crate::{
     access::Action,
+    client::signatures::listed,
     content::ContainerContent,
     digest::Digest,
     errors::{ErrorCode, RegistryError},
@@ -51,12 +51,7 @@ fn documents(
     let mut documents = Vec::new();
     for row in content::load(conn, ids)? {
         if let ContainerContent::Signature(signature) = lookup::load(row)? {
-            documents.push(json!({
-                "schemaVersion": 2,
-                "name": signature.name,
-                "type": "atomic",
-                "content": STANDARD.encode(&signature.raw),
-            }));
+            documents.push(listed(&signature));
         }
     }
     documents.sort_unstable_by(|a, b| a["name"].as_str().cmp(&b["name"].as_str()));
