@@ -82,6 +82,18 @@ pub(crate) const fn case(name: &'static str, run: fn(&Lab) -> Result<()>) -> Cas
     Case { name, needs: &[], run }
 }
 
+/// What a case ends in that this machine cannot run, whatever is installed; the text says why.
+#[derive(Debug)]
+pub(crate) struct Unavailable(pub(crate) String);
+
+impl std::fmt::Display for Unavailable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Unavailable {}
+
 /// What a case works with.
 pub(crate) struct Lab {
     pub(crate) pulp: Installation,
@@ -153,11 +165,18 @@ impl Planned {
         if let Some(reason) = missing {
             return report.skipped(&name, &reason);
         }
-        report.check(&name, || {
+        let run = || {
             let program = program.with_file_name(self.suite.program());
             let pulp = Installation::new(&program, self.chosen)?;
             let lab = Lab { pulp, upstream: Upstream::start()? };
             (self.case.run)(&lab)
-        });
+        };
+        match run() {
+            Ok(()) => report.passed(&name),
+            Err(error) => match error.downcast_ref::<Unavailable>() {
+                Some(Unavailable(reason)) => report.unavailable(&name, reason),
+                None => report.failed(&name, &error),
+            },
+        }
     }
 }

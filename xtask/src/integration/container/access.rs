@@ -176,6 +176,13 @@ fn passwords(lab: &Lab) -> Result<()> {
     ask(&serving, "POST", "/v2/private/blobs/uploads/", Some(ALICE))?.expect(202)?;
     ask(&serving, "POST", "/v2/public/blobs/uploads/", Some(BOB))?.expect(403)?;
     ask(&serving, "GET", TOKENS, Some(ALICE))?.expect(404)?;
+    // Lists of users can be emptied; then every user is meant.
+    let update = ["container", "repository", "update", "--name", "public", "--unset"];
+    lab.pulp.run(&[&update[..], &["push-user"]].concat())?;
+    ask(&serving, "POST", "/v2/public/blobs/uploads/", Some(BOB))?.expect(202)?;
+    ask(&serving, "POST", "/v2/public/blobs/uploads/", None)?.expect(401)?;
+    let (code, told) = lab.pulp.run_failing(&[&update[..], &["push-users"]].concat())?;
+    ensure!(code == 2 && told.contains("push-user, "), "{code}: {told}");
     serving.stop()?;
     // A private repository is not to be had another way.
     let serving = lab.pulp.serve()?;

@@ -1,6 +1,8 @@
 //! The programs that people pull and push with, each told to verify nothing less than it does by
 //! itself: what they end up with must be upstream's, digest for digest.
 
+mod docker;
+
 use std::{
     fs,
     net::SocketAddr,
@@ -42,6 +44,16 @@ pub(super) fn cases() -> Vec<Case> {
             |lab| pulled(lab, skopeo_sync),
         ),
         case(
+            "clients: skopeo inspects the image",
+            &["skopeo", "docker-registry", "tar", "gzip"],
+            |lab| pulled(lab, skopeo_inspect),
+        ),
+        case(
+            "clients: dockerd pulls the image and knows its digest",
+            &["dockerd", "curl", "skopeo", "docker-registry", "tar", "gzip"],
+            |lab| pulled(lab, docker::pull),
+        ),
+        case(
             "clients: podman pulls the image and knows its digest",
             &["podman", "skopeo", "docker-registry", "tar", "gzip"],
             |lab| pulled(lab, podman),
@@ -61,7 +73,7 @@ pub(super) fn cases() -> Vec<Case> {
             &["podman", "skopeo", "docker-registry", "tar", "gzip"],
             pushed,
         ),
-        case("clients: oras pushes files and pulls them back", &[ORAS], oras),
+        case("clients: oras pushes files, and pulls them back and from a mirror", &[ORAS], oras),
     ]
 }
 
@@ -120,6 +132,18 @@ fn skopeo_sync(image: &Image<'_>) -> Result<()> {
         let bytes = fs::read(copy.join(layer.trim_start_matches("sha256:")))?;
         ensure!(digest_of("sha256", &bytes) == *layer, "Another layer");
     }
+    Ok(())
+}
+
+/// Without `--raw`, it looks into the configuration and lists the tags.
+fn skopeo_inspect(image: &Image<'_>) -> Result<()> {
+    let mut command = Command::new("skopeo");
+    command.args(["inspect", "--tls-verify=false", &reference(image.serving, "v1")]);
+    let told: Value = serde_json::from_str(&run::output_of(&mut command)?)?;
+    ensure!(told["Digest"] == *image.digest, "Digest {}", told["Digest"]);
+    ensure!(told["Layers"] == serde_json::json!(image.layers), "Layers {}", told["Layers"]);
+    ensure!(told["RepoTags"] == serde_json::json!(["v1"]), "Tags {}", told["RepoTags"]);
+    ensure!(told["Labels"]["seed"] == "1", "Labels {}", told["Labels"]);
     Ok(())
 }
 
@@ -261,16 +285,17 @@ fn pushed(lab: &Lab) -> Result<()> {
     lab.pulp.has_no_temporary_files()
 }
 
-/// Pushes one file of one kind at once, a larger one in chunks.
+/// Pushes one file of one kind at once, a larger one in chunks; or only pulls them, by their tags.
 const ORAS_SCRIPT: &str = r#"
 import os, sys, oras.client
-address, folder = sys.argv[1:]
+address, folder, pulled, push = sys.argv[1:]
 client = oras.client.OrasClient(hostname=address, insecure=True, tls_verify=False)
 os.chdir(folder)
 for tag, chunked in (("whole", False), ("chunks", True)):
-    client.push(target=f"{address}/team/app:{tag}", files=[f"{tag}.txt:text/plain"],
-                do_chunked=chunked, chunk_size=1000, quiet=True)
-    client.pull(target=f"{address}/team/app:{tag}", outdir=f"{folder}/pulled")
+    if push == "push":
+        client.push(target=f"{address}/team/app:{tag}", files=[f"{tag}.txt:text/plain"],
+                    do_chunked=chunked, chunk_size=1000, quiet=True)
+    client.pull(target=f"{address}/team/app:{tag}", outdir=f"{folder}/{pulled}")
 print(sorted(client.get_tags(f"{address}/team/app")))
 "#;
 
@@ -281,15 +306,29 @@ fn oras(lab: &Lab) -> Result<()> {
         let text = tag.repeat(length);
         fs::write(folder.path().join(format!("{tag}.txt")), text)?;
     }
-    let mut command = Command::new(crate::probe::program(ORAS).map_err(anyhow::Error::msg)?);
-    command.args(["-c", ORAS_SCRIPT, &serving.address.to_string()]).arg(folder.path());
-    let told = run::output_of(&mut command)?;
-    ensure!(told.trim().ends_with("['chunks', 'whole']"), "{told}");
-    for tag in ["whole", "chunks"] {
-        let file = format!("{tag}.txt");
-        let (sent, pulled) = (folder.path().join(&file), folder.path().join("pulled").join(&file));
-        ensure!(fs::read(sent)? == fs::read(pulled)?, "`{file}` came back as something else");
+    oras_pulls(serving.address, folder.path(), "back", "push")?;
+    for policy in ["immediate", "on_demand"] {
+        let mirror = lab.pulp.another()?;
+        let url = format!("http://{}", serving.address);
+        let arguments = ["mirror", "container", &url, "--upstream-name", NAME, "--name", NAME];
+        mirror.run(&[&arguments[..], &["--policy", policy]].concat())?;
+        let mirror = mirror.serve()?;
+        oras_pulls(mirror.address, folder.path(), policy, "only pull")?;
+        mirror.stop()?;
     }
     client::get(serving.address, &format!("/v2/{NAME}/tags/list"))?.expect(200)?;
     serving.stop()
+}
+
+/// Pulls both files from the registry at `address` into `folder/pulled`, and compares them.
+fn oras_pulls(address: SocketAddr, folder: &Path, pulled: &str, push: &str) -> Result<()> {
+    let mut command = Command::new(crate::probe::program(ORAS).map_err(anyhow::Error::msg)?);
+    command.args(["-c", ORAS_SCRIPT, &address.to_string()]).arg(folder).args([pulled, push]);
+    let told = run::output_of(&mut command)?;
+    ensure!(told.trim().ends_with("['chunks', 'whole']"), "{told}");
+    for file in ["whole.txt", "chunks.txt"] {
+        let (sent, pulled) = (folder.join(file), folder.join(pulled).join(file));
+        ensure!(fs::read(sent)? == fs::read(pulled)?, "`{file}` came back as something else");
+    }
+    Ok(())
 }

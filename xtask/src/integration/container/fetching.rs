@@ -3,7 +3,7 @@
 //! Where requests are counted or spoilt, upstream is a registry of files ([`Files`]): what its clients
 //! read lies at the paths that they read it from.
 
-use std::{net::SocketAddr, sync::Arc, thread};
+use std::{fs, net::SocketAddr, sync::Arc, thread};
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
@@ -12,10 +12,12 @@ use super::{
     super::{Case, Lab, case, file::noise},
     NEEDS, copy, raw_manifest,
     registry::{Registry, UPSTREAM_NAME},
+    scripted::Scripted,
 };
 use crate::{
     client::{self, Reply},
     pulp::{Installation, Serving, digest_of},
+    server::Answer,
     upstream::{Fault, Gate, Upstream},
 };
 
@@ -32,6 +34,8 @@ pub(super) fn cases() -> Vec<Case> {
         },
         case("pull-through: clients who ask at once cause one fetch", one_sync),
         case("pull-through: upstream's failures are told apart", failures),
+        case("pull-through: no more is kept than allowed, and all of it can be destroyed", bounded),
+        case("pull-through: a file declares it, and nothing synchronises it", declared),
         case("pull-through: rights are those of the repository that pulls", private),
     ]
 }
@@ -145,7 +149,15 @@ fn pulled_through(lab: &Lab) -> Result<()> {
     let serving = lab.pulp.serve()?;
     let ours = |tag: &str| format!("docker://{}/hub/{UPSTREAM_NAME}:{tag}", serving.address);
     let get = |below: &str| client::get(serving.address, &format!("/v2/hub/{below}"));
-    get(&format!("{UPSTREAM_NAME}/tags/list"))?.expect(404)?;
+    let tags = || -> Result<Value> {
+        let listed = get(&format!("{UPSTREAM_NAME}/tags/list"))?.expect(200)?;
+        Ok(serde_json::from_slice::<Value>(&listed.body)?["tags"].clone())
+    };
+    // What can be pulled is listed before it was.
+    ensure!(tags()? == json!(["multi", "v1"]), "{}", tags()?);
+    get("lab/none/tags/list")?.expect(404)?;
+    get("other/app/tags/list")?.expect(404)?;
+    registry.push_image("v2", 7)?;
     for tag in ["v1", "multi"] {
         let theirs = raw_manifest(&registry.reference(tag))?;
         ensure!(raw_manifest(&ours(tag))? == theirs, "`{tag}` differs from upstream's");
@@ -159,9 +171,7 @@ fn pulled_through(lab: &Lab) -> Result<()> {
     let catalog = client::get(serving.address, "/v2/_catalog")?.expect(200)?;
     let catalog: Value = serde_json::from_slice(&catalog.body)?;
     ensure!(catalog["repositories"] == json!(["hub", "hub/lab/app"]), "{catalog}");
-    let tags = get(&format!("{UPSTREAM_NAME}/tags/list"))?.expect(200)?;
-    let tags: Value = serde_json::from_slice(&tags.body)?;
-    ensure!(tags["tags"] == json!(["multi", "v1"]), "{tags}");
+    ensure!(tags()? == json!(["multi", "v1", "v2"]), "{}", tags()?);
     let kept = lab.pulp.run(&["container", "repository", "list", "--json"])?;
     ensure!(kept.contains("\"hub//lab/app\"") && !kept.contains("none"), "{kept}");
     // Nothing of it is for `sync --all`, which would fetch every tag.
@@ -175,6 +185,8 @@ fn pulled_through(lab: &Lab) -> Result<()> {
     ensure!(raw_manifest(&ours("v1"))? == moved, "Without upstream the tag is gone");
     copy(&ours("v1"), tempfile::tempdir()?.path())?;
     get("lab/app/manifests/unknown")?.expect(504)?;
+    ensure!(tags()? == json!(["multi", "v1"]), "Without upstream: {}", tags()?);
+    get("lab/other/tags/list")?.expect(504)?;
     serving.stop()?;
     lab.pulp.has_no_temporary_files()
 }
@@ -235,6 +247,68 @@ fn failures(lab: &Lab) -> Result<()> {
     manifest(serving.address, "f")?.expect(502)?;
     let kept = lab.pulp.run(&["container", "repository", "list", "--json"])?;
     ensure!(!kept.contains("hub//"), "{kept}");
+    serving.stop()
+}
+
+/// The names of the repositories that are kept for `hub`.
+fn kept(pulp: &Installation) -> Result<Vec<String>> {
+    let listed = pulp.run(&["container", "repository", "list", "--json"])?;
+    let listed: Value = serde_json::from_str(&listed)?;
+    let names = listed.as_array().into_iter().flatten().filter_map(|row| row["name"].as_str());
+    Ok(names.filter(|name| name.starts_with("hub//")).map(str::to_owned).collect())
+}
+
+fn bounded(lab: &Lab) -> Result<()> {
+    let registry = Scripted::start()?;
+    registry.tag("v1", IMAGE, &registry.image("v1"));
+    // What upstream says that it has, and has not.
+    let lie = digest_of("sha256", b"lie");
+    let head = Answer::new(200, "").with("Docker-Content-Digest", &lie);
+    registry.always("HEAD manifests/lie", head.clone());
+    registry.always("HEAD /v2/lab/other/manifests/v1", head);
+    hub(&lab.pulp, &registry.url(), &["--pull-through-limit", "1"])?;
+    let serving = lab.pulp.serve()?;
+    let get = |below: &str| client::get(serving.address, &format!("/v2/hub/{below}"));
+    for below in ["lab/app/manifests/lie", "lab/app/manifests/none", "lab/none/manifests/v1"] {
+        let reply = get(below)?;
+        ensure!(matches!(reply.status, 404 | 502), "Status {} for `{below}`", reply.status);
+        ensure!(kept(&lab.pulp)?.is_empty(), "`{below}` left {:?}", kept(&lab.pulp)?);
+    }
+    get("lab/app/manifests/v1")?.expect(200)?;
+    get("lab/app/manifests/v1")?.expect(200)?;
+    let refused = get("lab/other/manifests/v1")?.expect(403)?;
+    let told = String::from_utf8_lossy(&refused.body).into_owned();
+    ensure!(told.contains("No more than 1 repositories"), "{told}");
+    serving.stop()?;
+
+    let destroy = ["container", "repository", "destroy", "--name", "hub"];
+    let (code, told) = lab.pulp.run_failing(&destroy)?;
+    ensure!(code == 5 && told.contains("hub//lab/app") && told.contains("--with-kept"), "{told}");
+    lab.pulp.run(&[&destroy[..], &["--with-kept"]].concat())?;
+    ensure!(kept(&lab.pulp)?.is_empty(), "{:?}", kept(&lab.pulp)?);
+    Ok(())
+}
+
+fn declared(lab: &Lab) -> Result<()> {
+    let files = Files(&lab.upstream);
+    let (expected, _) = files.image("v1", 1);
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("pulp.yaml");
+    let text = format!(
+        "repositories:\n- name: hub\n  plugin: container\n  url: {}\n  policy: on_demand\n  \
+         sync: false\n  repository:\n    pull_through: hub\n    \
+         pull_through_repositories: [lab/*]\n",
+        files.url()
+    );
+    fs::write(&file, text)?;
+    let file = file.to_str().context("The temporary folder is not UTF-8")?;
+    lab.pulp.run(&["apply", file])?;
+    lab.pulp.run(&["apply", "--check", file])?;
+    lab.pulp.run(&["sync", "--all"])?;
+    ensure!(lab.upstream.take_log().is_empty(), "Something was synchronised");
+    let serving = lab.pulp.serve()?;
+    let reply = manifest(serving.address, "v1")?.expect(200)?;
+    ensure!(reply.body == expected.as_bytes(), "Another manifest");
     serving.stop()
 }
 

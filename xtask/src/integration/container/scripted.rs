@@ -36,7 +36,7 @@ pub(super) const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 pub(super) fn cases() -> Vec<Case> {
     vec![
         case("tags are listed in pages, by relative and absolute links", lists::pages),
-        case("a list of tags that leads back to itself ends", lists::endless),
+        case("a list of tags that leads back to itself is refused", lists::endless),
         case("a registry without tags is empty, one with nonsense is refused", lists::no_tags),
         case("a registry without HEAD or digests is asked by GET", lists::no_head),
         case("a digest that is not the content's is never believed", lists::wrong_digests),
@@ -48,11 +48,14 @@ pub(super) fn cases() -> Vec<Case> {
         case("a corrupt layer is never stored and never served", faults::corrupt),
         case("a missing layer fails the sync by its name", faults::missing_layer),
         case("every kind of manifest is kept byte for byte", content::every_kind),
+        case("a signed manifest of schema 1 is known by what is signed", content::signed_schema1),
         case("foreign layers come only if asked for", content::foreign),
         case("of an index only the wanted platforms come", content::platforms),
         case("referrers come untagged, and what refers to them", content::referrers),
+        case("referrers cost a request per manifest, or one where there are none", content::budget),
         case("cosign's tags come with what they describe", content::companions),
         case("signatures come from beside manifests, and are served there", signatures::beside),
+        case("signatures cross an air gap in a layout", signatures::exported),
         case("what is no signature is told and left out", signatures::no_signatures),
         case("of attached signatures, only what is signed comes", signatures::attached),
         case("what upstream lacks can be left out, or left for later", faults::tolerated),

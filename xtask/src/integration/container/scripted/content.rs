@@ -102,6 +102,60 @@ pub(in super::super) fn every_kind(lab: &Lab) -> Result<()> {
     Ok(())
 }
 
+/// A signed manifest is named by the digest of what was signed; its bytes stay as they are.
+pub(in super::super) fn signed_schema1(lab: &Lab) -> Result<()> {
+    let registry = Scripted::start()?;
+    let payload = schema1(&registry);
+    // As libtrust signs: all but the last brace, then the signatures, then the brace.
+    let length = payload.len() - 1;
+    let protected = json!({ "formatLength": length, "formatTail": "fQ" }).to_string();
+    let signature = json!([{ "protected": base64url(protected.as_bytes()), "signature": "c2ln" }]);
+    let signed = format!("{},\"signatures\":{signature}}}", &payload[..length]);
+    let digest = digest_of("sha256", payload.as_bytes());
+    registry.tag("old", SCHEMA1_SERVED, &signed);
+    registry.manifest_as(&digest, SCHEMA1_SERVED, &signed);
+    let stated = crate::server::Answer::new(200, "").with("Docker-Content-Digest", &digest);
+    registry.always("HEAD manifests/old", stated);
+
+    let mirrored = mirror(lab, &registry, &[])?;
+    // A tag, a manifest, and the layer that is listed twice.
+    ensure!(mirrored.present == 3 && mirrored.warnings.is_empty(), "{mirrored:?}");
+    let served = Served::start(lab)?;
+    for reference in ["old", &digest] {
+        served.has_manifest(reference, SCHEMA1_SERVED, &signed)?;
+        let reply = served.get(&format!("manifests/{reference}"))?;
+        let stated = reply.header("docker-content-digest");
+        ensure!(stated == Some(&digest), "`{reference}` has the digest {stated:?}");
+    }
+    served.has_blob(b"a layer of old")?;
+    served.stop()?;
+    let again = mirror(lab, &registry, &[])?;
+    ensure!(again.version.is_none(), "Nothing changed, but: {again:?}");
+    // What was tampered with is another manifest.
+    let forged = signed.replacen("amd64", "arm64", 1);
+    registry.manifest_as(&digest, SCHEMA1_SERVED, &forged);
+    let other = lab.pulp.another()?;
+    let arguments = super::super::mirroring(registry.address(), &[]);
+    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+    let (code, told) = other.run_failing(&arguments)?;
+    ensure!(code == 3 && told.contains("Digest mismatch"), "{code}: {told}");
+    Ok(())
+}
+
+/// Base64 for URLs, without padding (RFC 4648, section 5).
+fn base64url(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let mut text = String::new();
+    for chunk in bytes.chunks(3) {
+        let bits = chunk.iter().fold(0, |bits: u32, byte| (bits << 8) | u32::from(*byte));
+        let bits = bits << (8 * (3 - chunk.len()));
+        for digit in 0..=chunk.len() {
+            text.push(char::from(DIGITS[(bits >> (18 - 6 * digit)) as usize & 63]));
+        }
+    }
+    text
+}
+
 /// The digests of the configuration and the layers.
 fn blobs_of(manifest: &str) -> Result<Vec<String>> {
     let manifest: Value = serde_json::from_str(manifest)?;
@@ -224,6 +278,44 @@ pub(in super::super) fn referrers(lab: &Lab) -> Result<()> {
     ensure!(count == 2, "Other referrers: {listed}");
     ensure!(served.tags()? == ["v1"], "Other tags: {:?}", served.tags()?);
     served.stop()
+}
+
+/// What a sync of the unchanged asks for to see that no referrer came: the list, each tag, and each
+/// manifest's referrers; of a registry without referrers, one manifest's.
+pub(in super::super) fn budget(lab: &Lab) -> Result<()> {
+    let registry = Scripted::start()?;
+    let tags = ["v1", "v2", "v3"];
+    let images = tags.map(|tag| registry.image(tag));
+    for (tag, image) in tags.iter().zip(&images) {
+        registry.tag(tag, IMAGE, image);
+    }
+    let sync = || -> Result<Vec<String>> {
+        let mirrored = mirror(lab, &registry, &["--referrers"])?;
+        ensure!(mirrored.warnings.is_empty(), "{:?}", mirrored.warnings);
+        Ok(registry.take_log())
+    };
+    sync()?;
+    let asked = sync()?;
+    ensure!(asked.len() == 1 + tags.len() + 1, "There is no API for referrers: {asked:?}");
+
+    let empty = registry.blob(EMPTY, b"{}");
+    let mut referrer = image_of(&empty, std::slice::from_ref(&empty));
+    referrer["subject"] = descriptor(IMAGE, images[0].as_bytes());
+    let referrer = referrer.to_string();
+    let listed = [registry.manifest(IMAGE, &referrer)];
+    for (manifest, listed) in
+        [(&images[0], &listed[..]), (&images[1], &[]), (&images[2], &[]), (&referrer, &[])]
+    {
+        let request = format!("GET referrers/{}", digest_of("sha256", manifest.as_bytes()));
+        let page = crate::server::Answer::new(200, index_of(listed).to_string());
+        registry.always(&request, page.with("Content-Type", INDEX));
+    }
+    sync()?;
+    let asked = sync()?;
+    ensure!(asked.len() == 1 + tags.len() + 4, "Not one request per manifest: {asked:?}");
+    let fetched = asked.iter().filter(|line| line.starts_with("GET manifests/"));
+    ensure!(fetched.count() == 0, "Something was fetched again: {asked:?}");
+    Ok(())
 }
 
 /// Cosign's tags come with what they describe, whatever the filters say, and those of others don't.

@@ -4,10 +4,13 @@ use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 
 use super::{
-    IMAGE, INDEX, Lab, Scripted, Served, descriptor, image_of, index_of, json_answer, mirror,
+    IMAGE, INDEX, Lab, NAME, Scripted, Served, descriptor, image_of, index_of, json_answer, mirror,
     mirror_from, refused,
 };
-use crate::{pulp::digest_of, server::Answer};
+use crate::{
+    pulp::{Mirrored, digest_of},
+    server::Answer,
+};
 
 /// Two OpenPGP messages, as far as one can tell without reading them, and their base64.
 const SIGNATURES: [(&[u8], &str); 2] = [
@@ -35,8 +38,12 @@ pub(in super::super) fn beside(lab: &Lab) -> Result<()> {
     let mirrored = mirror(lab, &registry, &["--sigstore", &store])?;
     // Of each image a manifest, a configuration, a layer and a tag; and two signatures.
     ensure!(mirrored.present == 10, "Not two signatures: {mirrored:?}");
+    registry.take_log();
     let again = mirror(lab, &registry, &["--sigstore", &store])?;
     ensure!(again.version.is_none(), "Nothing changed, but: {again:?}");
+    // The list and two tags; of each manifest what comes after its last signature, and these.
+    let asked = registry.take_log();
+    ensure!(asked.len() == 3 + 2 + 2, "To see that nothing changed: {asked:?}");
 
     let base = Answer::new(200, "{}").with("X-Registry-Supports-Signatures", "1");
     registry.always("GET /v2/", base);
@@ -50,11 +57,45 @@ pub(in super::super) fn beside(lab: &Lab) -> Result<()> {
     let mirrored = mirror_from(&other, registry.address(), &wanted)?;
     ensure!(mirrored.present == 6, "Not one image and its signatures: {mirrored:?}");
     ensure!(mirrored.warnings == ["`v2` is not signed: left out"], "{:?}", mirrored.warnings);
+    registry.take_log();
+    mirror_from(&other, registry.address(), &wanted)?;
+    // The list and two tags, whether it keeps signatures, and a list of them per manifest; and the
+    // manifest that was left out.
+    let asked = registry.take_log();
+    ensure!(asked.len() == 3 + 1 + 2 + 1, "To see that nothing changed: {asked:?}");
     for (pulp, tags) in [(&lab.pulp, &["v1", "v2"][..]), (&other, &["v1"])] {
         let served = Served::of(pulp)?;
         ensure!(served.tags()? == tags, "Other tags: {:?}", served.tags()?);
         has_signatures(&served, &digest)?;
         served.signatures(&digest_of("sha256", b"unknown"))?.expect(404)?;
+        served.stop()?;
+    }
+    Ok(())
+}
+
+/// Exported and mirrored from a folder and from an archive, signatures are beside their manifests again.
+pub(in super::super) fn exported(lab: &Lab) -> Result<()> {
+    let registry = Scripted::start()?;
+    let (digest, store) = lookaside(&registry);
+    mirror(lab, &registry, &["--sigstore", &store])?;
+    let folder = tempfile::tempdir()?;
+    for name in ["layout", "layout.tar"] {
+        let target = folder.path().join(name).display().to_string();
+        let export = ["container", "export", "--repository", NAME, &target, "--json"];
+        let told: Value = serde_json::from_str(&lab.pulp.run(&export)?)?;
+        ensure!(told["signatures"] == 2, "Exported: {told}");
+        let url = format!("file://{target}");
+        let other = lab.pulp.another()?;
+        let arguments = ["mirror", "container", &url, "--name", NAME, "--allow-file-path", &target];
+        let sync = || {
+            Mirrored::parse(&other.run(&[&arguments[..], &["--signatures", "--json"]].concat())?)
+        };
+        let mirrored = sync()?;
+        ensure!(mirrored.present == 10 && mirrored.warnings.is_empty(), "{mirrored:?}");
+        let again = sync()?;
+        ensure!(again.version.is_none(), "Nothing changed, but: {again:?}");
+        let served = Served::of(&other)?;
+        has_signatures(&served, &digest)?;
         served.stop()?;
     }
     Ok(())
