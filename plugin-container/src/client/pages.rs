@@ -100,7 +100,9 @@ mod tests {
         let mut pages = Pages::new(url(0), limit);
         let (mut number, mut read) = (0, 0);
         while let Some(page) = pages.next() {
-            entries(number).iter().for_each(|entry| pages.count(entry));
+            for entry in entries(number) {
+                pages.count(&entry);
+            }
             let mut headers = HeaderMap::new();
             if let Some(next) = next(number) {
                 number = next;
@@ -117,7 +119,7 @@ mod tests {
     fn a_list_is_read_to_its_end_over_some_empty_pages() {
         let until = |end: usize| move |number: usize| (number < end).then_some(number + 1);
         assert_eq!(read(1000, |number| vec![number], until(500)), Ok(501));
-        let sparse = |number: usize| if number % 20 == 0 { vec![number] } else { vec![] };
+        let sparse = |number: usize| if number.is_multiple_of(20) { vec![number] } else { vec![] };
         assert_eq!(read(1000, sparse, until(500)), Ok(501));
     }
 

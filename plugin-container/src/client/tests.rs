@@ -1,7 +1,7 @@
 //! The client against a scripted transport.
 
 use super::*;
-use crate::testing::Script;
+use crate::{manifest::ManifestError, testing::Script};
 
 async fn tags(script: Script) -> (String, String) {
     let (registry, _) = script.registry();
