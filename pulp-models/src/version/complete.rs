@@ -131,6 +131,26 @@ pub fn complete_version(
     Ok(summary)
 }
 
+/// A subquery of one row is a probe by key for each unit, on both databases. PostgreSQL would make a
+/// join of `NOT EXISTS`, and compare each unit with all others: of what one transaction has written
+/// it has no statistics and expects a single row.
+pub(super) const ADD: &str = "
+    INSERT INTO repository_content (repository_id, content_id, version_added)
+    SELECT repository_id, content_id, number FROM incomplete_version_content AS staged
+    WHERE repository_id = $1 AND number = $2
+      AND (SELECT 1 FROM repository_content AS old
+           WHERE old.repository_id = $1 AND old.content_id = staged.content_id
+             AND old.version_removed IS NULL LIMIT 1) IS NULL
+    ORDER BY content_id";
+
+/// For the subquery see [`ADD`].
+pub(super) const REMOVE_UNSTAGED: &str = "
+    UPDATE repository_content SET version_removed = $1
+    WHERE repository_id = $2 AND version_removed IS NULL AND version_added < $1
+      AND (SELECT 1 FROM incomplete_version_content AS staged
+           WHERE staged.repository_id = $2 AND staged.number = $1
+             AND staged.content_id = repository_content.content_id LIMIT 1) IS NULL";
+
 /// For the order of the joins see [`conflicts::RIVALS`].
 pub(super) const STAGE_BASE: &str = "
     INSERT INTO incomplete_version_content (repository_id, number, content_id)
@@ -200,15 +220,7 @@ impl Scope {
 
     /// Adds the staged units that the latest version does not have.
     fn add(self, conn: &mut Connection) -> QueryResult<u64> {
-        let count = on!(conn, c => c.statement(
-            "INSERT INTO repository_content (repository_id, content_id, version_added)
-             SELECT repository_id, content_id, number FROM incomplete_version_content AS staged
-             WHERE repository_id = $1 AND number = $2
-               AND NOT EXISTS (
-                   SELECT 1 FROM repository_content AS old
-                   WHERE old.repository_id = $1 AND old.content_id = staged.content_id
-                     AND old.version_removed IS NULL)
-             ORDER BY content_id")
+        let count = on!(conn, c => c.statement(ADD)
             .bind::<Uuid, _>(self.repository)
             .bind::<BigInt, _>(self.number.0)
             .execute(c))?;
@@ -217,13 +229,7 @@ impl Scope {
 
     /// Removes the units of the latest version that were not staged.
     fn remove_unstaged(self, conn: &mut Connection) -> QueryResult<Removed> {
-        let count = on!(conn, c => c.statement(
-            "UPDATE repository_content SET version_removed = $1
-             WHERE repository_id = $2 AND version_removed IS NULL AND version_added < $1
-               AND NOT EXISTS (
-                   SELECT 1 FROM incomplete_version_content AS staged
-                   WHERE staged.repository_id = $2 AND staged.number = $1
-                     AND staged.content_id = repository_content.content_id)")
+        let count = on!(conn, c => c.statement(REMOVE_UNSTAGED)
             .bind::<BigInt, _>(self.number.0)
             .bind::<Uuid, _>(self.repository)
             .execute(c))?;

@@ -86,6 +86,15 @@ fn has_others(conn: &mut Connection, scope: Scope) -> QueryResult<bool> {
         .get_result(c))
 }
 
+/// A page of the newly added units. For the subquery see [`ADD`](super::complete::ADD).
+pub(super) const ADDED_PAGE: &str = "
+    SELECT staged.content_id FROM incomplete_version_content AS staged
+    WHERE staged.repository_id = $1 AND staged.number = $2 AND staged.content_id > $3
+      AND (SELECT 1 FROM repository_content AS fresh
+           WHERE fresh.repository_id = $1 AND fresh.version_added = $2
+             AND fresh.content_id = staged.content_id LIMIT 1) IS NOT NULL
+    ORDER BY staged.content_id LIMIT $4";
+
 /// Hands the files of the newly added units to `f`, those of a page of units at a time.
 fn each_page(
     conn: &mut Connection,
@@ -99,14 +108,7 @@ fn each_page(
     }
     let mut after = ContentId::from(uuid::Uuid::nil());
     loop {
-        let rows: Vec<Row> = on!(conn, c => c.statement(
-            "SELECT staged.content_id FROM incomplete_version_content AS staged
-             WHERE staged.repository_id = $1 AND staged.number = $2 AND staged.content_id > $3
-               AND EXISTS (
-                   SELECT 1 FROM repository_content AS fresh
-                   WHERE fresh.repository_id = $1 AND fresh.version_added = $2
-                     AND fresh.content_id = staged.content_id)
-             ORDER BY staged.content_id LIMIT $4")
+        let rows: Vec<Row> = on!(conn, c => c.statement(ADDED_PAGE)
             .bind::<Uuid, _>(scope.repository)
             .bind::<BigInt, _>(scope.number.0)
             .bind::<Uuid, _>(after)

@@ -1,12 +1,16 @@
-//! SQLite finds rows by key where the cost of a statement must not depend on the version's size.
+//! Rows are found by key where the cost of a statement must not depend on the version's size.
 
-use diesel::{RunQueryDsl as _, prelude::*, sql_types::Text};
+use diesel::{
+    RunQueryDsl as _,
+    prelude::*,
+    sql_types::{BigInt, Text},
+};
 
 use super::{
-    super::{complete, conflicts, listing},
+    super::{complete, conflicts, listing, paths},
     *,
 };
-use crate::db::dialect::Statements as _;
+use crate::db::{dialect::Statements as _, types::Uuid};
 
 #[derive(QueryableByName)]
 struct Step {
@@ -57,4 +61,45 @@ async fn the_unit_at_a_place_is_found_by_key() {
     SEARCH unit USING INDEX content_repo_key (repo_key=?)
     SEARCH member USING PRIMARY KEY (repository_id=? AND content_id=? AND version_added<?)
     ");
+}
+
+/// The plan of a statement with parameters, a line for each step. In PostgreSQL's, a `Join Filter`
+/// compares every row with every other.
+macro_rules! explained {
+    ($conn:ident, $statement:expr, $($type:ty: $value:expr),+) => {{
+        #[derive(QueryableByName)]
+        struct Line {
+            #[diesel(sql_type = Text, column_name = "QUERY PLAN")]
+            text: String,
+        }
+        let lines: Vec<Line> = $conn
+            .statement(&format!("EXPLAIN (COSTS OFF) {}", $statement))
+            $(.bind::<$type, _>($value))+
+            .load($conn)?;
+        lines.into_iter().map(|line| line.text).collect::<Vec<_>>().join("\n")
+    }};
+}
+
+/// What one transaction writes has no statistics yet, as here.
+mod postgres {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_version_is_completed_by_keys() {
+        let db = TestDatabase::postgres().await;
+        let plans = db.write(|conn| {
+            let (repository, number) = (new_repository(conn, "new"), 1_i64);
+            let none = ContentId::from(uuid::Uuid::nil());
+            Ok(on!(conn, c => [
+                explained!(c, complete::ADD, Uuid: repository, BigInt: number),
+                explained!(c, complete::REMOVE_UNSTAGED, BigInt: number, Uuid: repository),
+                explained!(
+                    c, paths::ADDED_PAGE, Uuid: repository, BigInt: number, Uuid: none, BigInt: 10_i64
+                ),
+            ]))
+        });
+        for plan in plans.await.expect("explained") {
+            assert!(!plan.contains("Join Filter") && !plan.contains("Seq Scan"), "{plan}");
+        }
+    }
 }
