@@ -113,7 +113,7 @@ impl Keyring {
     }
 
     /// Encrypts `text` for `place`, such as a row and column; without a key, it stays as it is.
-    pub fn seal(&self, place: &str, text: &str) -> String {
+    pub(crate) fn seal(&self, place: &str, text: &str) -> String {
         let Some(Key { name, key }) = self.keys.first() else { return text.to_owned() };
         let nonce = random::<NONCE_LEN>();
         let mut bytes = text.as_bytes().to_vec();

@@ -13,40 +13,10 @@ use crate::{
     task::{TaskState, UnknownState},
 };
 
-/// Codes of the framework's own reports; a plugin may add more.
-pub mod code {
-    /// Upstream's metadata being fetched.
-    pub const DOWNLOADING_METADATA: &str = "sync.downloading.metadata";
-    /// Upstream's metadata being parsed.
-    pub const PARSING_METADATA: &str = "sync.parsing.metadata";
-    /// Artifacts being fetched; `total` is known only at the end.
-    pub const DOWNLOADING_ARTIFACTS: &str = "sync.downloading.artifacts";
-    /// Upstream is as it was; nothing was done.
-    pub const WAS_SKIPPED: &str = "sync.was_skipped";
-    /// Units put into the new version.
-    pub const ASSOCIATING_CONTENT: &str = "associating.content";
-    /// Units left out of the new version.
-    pub const UNASSOCIATING_CONTENT: &str = "unassociating.content";
-    /// A publication's files being written.
-    pub const PUBLISHING_CONTENT: &str = "publishing.content";
-    /// Content deleted by orphan cleanup.
-    pub const CLEAN_UP_CONTENT: &str = "clean-up.content";
-    /// Artifacts deleted by orphan cleanup.
-    pub const CLEAN_UP_ARTIFACTS: &str = "clean-up.artifacts";
-    /// Artifacts without their file.
-    pub const REPAIR_MISSING: &str = "repair.missing";
-    /// Artifacts with a wrong file.
-    pub const REPAIR_CORRUPTED: &str = "repair.corrupted";
-    /// Artifacts fetched again.
-    pub const REPAIR_REPAIRED: &str = "repair.repaired";
-    /// Bytes given up by reclaim.
-    pub const RECLAIM_ARTIFACTS: &str = "reclaim-space.artifact";
-}
-
 /// One thing that a task counts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ProgressReport {
-    /// What is counted: one of [`code`], or a plugin's own.
+    /// What is counted, e.g. `sync.parsing.metadata`.
     pub code: String,
     /// The same for people, as in `Downloading artifacts`.
     pub message: String,
@@ -154,7 +124,7 @@ mod tests {
                     owner: None,
                 };
                 let id = task::create(conn, &new)?;
-                let mut reports: Vec<_> = [code::PARSING_METADATA, code::DOWNLOADING_ARTIFACTS]
+                let mut reports: Vec<_> = ["sync.parsing.metadata", "sync.downloading.artifacts"]
                     .map(|code| ProgressReport {
                         code: code.to_owned(),
                         message: code.to_owned(),

@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use crate::db::{DatabaseUrl, Db, PostgresConnector};
 
 /// The variable that names the PostgreSQL server for tests.
-pub const POSTGRES_VARIABLE: &str = "PULP_TEST_POSTGRES";
+const POSTGRES_VARIABLE: &str = "PULP_TEST_POSTGRES";
 
 /// An empty, migrated database of its own; gone when dropped. Dereferences to its [`Db`].
 pub struct TestDatabase {

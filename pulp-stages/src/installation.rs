@@ -83,7 +83,7 @@ impl Installation {
 
     /// Holds the store against an orphan cleanup: what is saved and not yet part of a version or a
     /// publication stays. Waits for a cleanup that is under way.
-    pub async fn share_store(&self) -> Result<StoreGuard, StoreError> {
+    pub(crate) async fn share_store(&self) -> Result<StoreGuard, StoreError> {
         self.store.shared(STORE_PATIENCE).await
     }
 

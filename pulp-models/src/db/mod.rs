@@ -167,7 +167,7 @@ impl Db {
     ///
     /// An SQLite commit reaches the disk with a later one (`synchronous = NORMAL`), so the log is
     /// synced here. A PostgreSQL commit has reached it already.
-    pub async fn make_durable(&self) -> Result<(), DbError> {
+    pub(crate) async fn make_durable(&self) -> Result<(), DbError> {
         let Some(path) = self.inner.url.sqlite_path() else { return Ok(()) };
         let mut log = path.as_os_str().to_owned();
         log.push("-wal");

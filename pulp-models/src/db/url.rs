@@ -43,7 +43,7 @@ impl DatabaseUrl {
     }
 
     /// The PostgreSQL URL with its password, if it is one.
-    pub fn expose_postgres(&self) -> Option<&Url> {
+    pub(crate) fn expose_postgres(&self) -> Option<&Url> {
         match &self.0 {
             Kind::Sqlite(_) => None,
             Kind::Postgres(url) => Some(url),

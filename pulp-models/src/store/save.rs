@@ -34,7 +34,7 @@ impl ArtifactStore {
     }
 
     /// [`ArtifactStore::save`] for a thread that may block.
-    pub fn save_blocking(&self, batch: Vec<Verified>) -> Result<Vec<Saved>, StoreError> {
+    fn save_blocking(&self, batch: Vec<Verified>) -> Result<Vec<Saved>, StoreError> {
         let each = batch.len() <= ONE_BY_ONE;
         let mut folders = BTreeSet::new();
         let mut saved = Vec::with_capacity(batch.len());

@@ -116,7 +116,7 @@ impl DownloadError {
     }
 
     /// Whether these were the wrong bytes, however often they were asked for.
-    pub fn is_mismatch(&self) -> bool {
+    pub(crate) fn is_mismatch(&self) -> bool {
         match self {
             Self::Mismatch { .. } => true,
             Self::GaveUp { source, .. } => source.is_mismatch(),
@@ -126,7 +126,7 @@ impl DownloadError {
 
     /// Whether this one file is to blame, and not the way to it: its server is there and says that
     /// it doesn't give the file, or gives others bytes than it should.
-    pub fn is_of_the_file(&self) -> bool {
+    pub(crate) fn is_of_the_file(&self) -> bool {
         match self {
             Self::Mismatch { .. } | Self::TooLarge { .. } => true,
             Self::Status { status, .. } => {

@@ -50,7 +50,7 @@ impl Servable {
 
     /// Sets what `Last-Modified` says: when these bytes became visible under their URL.
     #[must_use]
-    pub fn modified(mut self, time: Timestamp) -> Self {
+    pub(super) fn modified(mut self, time: Timestamp) -> Self {
         self.modified = Some(time);
         self
     }

@@ -17,13 +17,13 @@ use crate::{
 };
 
 /// Marks artifacts that enabled sources have; see the module.
-pub struct AlternateContentSources {
+pub(crate) struct AlternateContentSources {
     db: Db,
 }
 
 impl AlternateContentSources {
     /// Asks `db`.
-    pub fn new(db: Db) -> Self {
+    pub(crate) fn new(db: Db) -> Self {
         Self { db }
     }
 }

@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// Asks alternate content sources, then the origin; see the module.
-pub struct AlternatesFirst {
+pub(crate) struct AlternatesFirst {
     origin: Arc<dyn Fetch>,
     sources: HashMap<RemoteId, Source>,
     warnings: Warnings,
@@ -45,22 +45,22 @@ struct Source {
 
 impl AlternatesFirst {
     /// After so many failures in a row a source is not asked again.
-    pub const GIVE_UP_AFTER: u32 = 5;
+    pub(crate) const GIVE_UP_AFTER: u32 = 5;
 
     /// Knows no source yet, only the origin.
-    pub fn new(origin: Arc<dyn Fetch>, warnings: Warnings) -> Self {
+    pub(crate) fn new(origin: Arc<dyn Fetch>, warnings: Warnings) -> Self {
         Self { origin, sources: HashMap::new(), warnings }
     }
 
     /// Adds the source whose offers name `remote`.
-    pub fn add_source(&mut self, name: String, remote: &Remote, downloads: Downloader) {
+    pub(crate) fn add_source(&mut self, name: String, remote: &Remote, downloads: Downloader) {
         let turns = Semaphore::new(remote.settings.download_concurrency() as usize);
         let source = Source { name, downloads, turns, failures: AtomicU32::new(0) };
         self.sources.entry(remote.id).or_insert(source);
     }
 
     /// What all sources together transferred, the origin not included.
-    pub fn statistics(&self) -> DownloadStatistics {
+    pub(crate) fn statistics(&self) -> DownloadStatistics {
         let mut sum = DownloadStatistics::default();
         for source in self.sources.values() {
             let one = source.downloads.statistics();

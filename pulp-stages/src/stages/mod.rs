@@ -16,14 +16,14 @@ mod content_association;
 mod content_unassociation;
 mod parsed_units;
 
-pub use alternate_content_sources::AlternateContentSources;
-pub use alternates_first::AlternatesFirst;
+pub(crate) use alternate_content_sources::AlternateContentSources;
+pub(crate) use alternates_first::AlternatesFirst;
 pub use artifact_downloader::{ArtifactDownloader, Fetch};
 pub use artifact_saver::ArtifactSaver;
 pub use content_association::ContentAssociation;
 pub use content_saver::ContentSaver;
 pub use content_unassociation::ContentUnassociation;
-pub use parsed_units::ParsedUnits;
+pub(crate) use parsed_units::ParsedUnits;
 pub use query_existing_artifacts::QueryExistingArtifacts;
 pub use query_existing_contents::QueryExistingContents;
 pub use remote_artifact_saver::RemoteArtifactSaver;

@@ -11,14 +11,14 @@ use crate::{
 };
 
 /// Puts what a parser yields; see [`Outbox::put_parsed`].
-pub struct ParsedUnits<I> {
+pub(crate) struct ParsedUnits<I> {
     name: &'static str,
     units: I,
 }
 
 impl<I> ParsedUnits<I> {
     /// A stage called `name` that puts `units`.
-    pub const fn new(name: &'static str, units: I) -> Self {
+    pub(crate) const fn new(name: &'static str, units: I) -> Self {
         Self { name, units }
     }
 }
