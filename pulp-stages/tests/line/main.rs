@@ -5,6 +5,7 @@ mod kit;
 mod batches;
 mod broken;
 mod budget;
+mod contract;
 mod downloader;
 mod failures;
 mod full_batches;
