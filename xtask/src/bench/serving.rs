@@ -6,7 +6,7 @@ use std::{
     net::{SocketAddr, TcpListener},
     path::Path,
     process::Command,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result};
@@ -51,6 +51,8 @@ pub(super) fn nginx(
     let served = served(address, "/", set, quick);
     let sample = measured(running.id(), &served, load, load.requests(set, quick))?;
     running.terminate()?;
+    // Killed before they end, it would leave its workers behind.
+    running.finish(Duration::from_secs(10)).context("nginx did not end")?;
     Ok(sample)
 }
 
