@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use pulp_models::db::DbError;
 use pulp_stages::{
-    installation::InstallationError, options::OptionsError, plugin::CommandError,
-    publish::PublishError, sync::SyncError,
+    installation::InstallationError, key_files::KeyFileError, options::OptionsError,
+    plugin::CommandError, publish::PublishError, sync::SyncError,
 };
 
 /// Exit codes, so that scripts can tell what kind of thing went wrong.
@@ -166,8 +166,16 @@ impl From<InstallationError> for Failure {
     fn from(error: InstallationError) -> Self {
         match error {
             InstallationError::Database(error) => error.into(),
+            InstallationError::Keys(error) => error.into(),
             other => anyhow::Error::new(other).into(),
         }
+    }
+}
+
+impl From<KeyFileError> for Failure {
+    fn from(error: KeyFileError) -> Self {
+        let hint = error.hint().map(Into::into);
+        Self { error: error.into(), hint, exit: Exit::Failure }
     }
 }
 

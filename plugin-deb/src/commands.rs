@@ -1,9 +1,12 @@
 //! `pulp deb key`: making, importing, listing and exporting signing keys.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::FromArgMatches as _;
-use pulp_stages::plugin::{CommandError, PluginFailure};
+use pulp_stages::{
+    key_files::KeyFiles,
+    plugin::{CommandError, PluginFailure},
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -12,6 +15,7 @@ use crate::{
     openpgp::{KeyAlgorithm, SigningError, SigningKey},
     options::SigningKeyName,
     upload::Upload,
+    upstream::with_causes,
 };
 
 /// Keys that sign structured publications
@@ -65,9 +69,9 @@ pub(crate) fn all() -> Vec<clap::Command> {
     vec![KeyCommand::augment_subcommands(key), Upload::command(), Copy::command()]
 }
 
-/// Runs a subcommand of [`all`] for the installation in `home`.
+/// Runs a subcommand of [`all`] on the keys in `files`.
 pub(crate) async fn run(
-    home: &Path,
+    files: KeyFiles,
     name: &str,
     matches: &clap::ArgMatches,
     now: i64,
@@ -77,7 +81,7 @@ pub(crate) async fn run(
     }
     let command = KeyCommand::from_arg_matches(matches)
         .map_err(|error| PluginFailure::new(error.to_string()))?;
-    let store = KeyStore::new(home);
+    let store = KeyStore::new(files);
     let work = tokio::task::spawn_blocking(move || run_key(&store, command, now));
     work.await.map_err(|_| PluginFailure::new("Interrupted"))?
 }
@@ -85,29 +89,41 @@ pub(crate) async fn run(
 fn run_key(store: &KeyStore, command: KeyCommand, now: i64) -> Result<Value, CommandError> {
     match command {
         KeyCommand::Create(Create { name, user_id, algorithm }) => {
-            let key = store.create(&name, &user_id, algorithm, now).map_err(failed)?;
+            check_name(&name)?;
+            let key = store.create(&name, &user_id, algorithm, now)?;
             describe(&name, &key)
         }
         KeyCommand::Import(Import { name, file }) => {
+            check_name(&name)?;
             let bytes = std::fs::read(&file).map_err(|error| {
-                PluginFailure::new(format!("Failed to read `{}`", file.display())).caused_by(error)
+                CommandError::Usage(format!("Failed to read `{}`: {error}", file.display()))
             })?;
-            let key = store.import(&name, &bytes, now).map_err(failed)?;
+            let key = store.import(&name, &bytes, now)?;
             describe(&name, &key)
         }
         KeyCommand::List => {
-            let names = store.names().map_err(failed)?;
+            let names = store.names()?;
             let keys = names.iter().map(|name| {
-                let key = store.load(name).map_err(failed)?;
+                let key = store.load(name)?;
                 Ok(json!({ "name": name, "fingerprint": key.fingerprint() }))
             });
             keys.collect::<Result<Vec<_>, CommandError>>().map(Value::Array)
         }
         KeyCommand::Export(Export { name }) => {
-            let key = store.load(&name).map_err(failed)?;
+            let key = store.load(&name)?;
             describe(&name, &key)
         }
     }
+}
+
+/// A key of this name could never be chosen.
+fn check_name(name: &SigningKeyName) -> Result<(), CommandError> {
+    if name.as_str() == SigningKeyName::NONE {
+        return Err(CommandError::Usage(format!(
+            "`{name}` stands for no key: choose another name"
+        )));
+    }
+    Ok(())
 }
 
 fn describe(name: &SigningKeyName, key: &SigningKey) -> Result<Value, CommandError> {
@@ -117,18 +133,12 @@ fn describe(name: &SigningKeyName, key: &SigningKey) -> Result<Value, CommandErr
     Ok(json!({ "name": name, "fingerprint": key.fingerprint(), "public_key": public }))
 }
 
-fn failed(error: KeyStoreError) -> CommandError {
-    let hint = match &error {
-        KeyStoreError::Missing(name) => Some(format!("make it with `pulp deb key create {name}`")),
-        _ => None,
-    };
-    let message = error.to_string();
-    let failed = match std::error::Error::source(&error) {
-        Some(_) => PluginFailure::new(message).caused_by(error),
-        None => PluginFailure::new(message),
-    };
-    match hint {
-        Some(hint) => failed.with_hint(hint).into(),
-        None => failed.into(),
+impl From<KeyStoreError> for CommandError {
+    fn from(error: KeyStoreError) -> Self {
+        let failure = PluginFailure::new(with_causes(&error));
+        match error.hint() {
+            Some(hint) => failure.with_hint(hint).into(),
+            None => failure.into(),
+        }
     }
 }

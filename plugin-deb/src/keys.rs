@@ -1,15 +1,9 @@
-//! The signing keys of an installation: armoured files in `HOME/keys/deb/`, readable by their
-//! owner only.
+//! The signing keys of an installation: armoured text in the plugin's key files.
 //!
 //! A key is made once and never replaced: clients trust it. Two processes that make the same key
 //! at once end up with one of them. Everything here blocks.
 
-use std::{
-    fs,
-    io::{self, Write as _},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
-    path::{Path, PathBuf},
-};
+use pulp_stages::key_files::{KeyFileError, KeyFiles};
 
 use crate::{
     openpgp::{KeyAlgorithm, SigningError, SigningKey},
@@ -27,16 +21,8 @@ pub enum KeyStoreError {
     #[error("There is a signing key `{0}` already")]
     Exists(SigningKeyName),
     /// The file cannot be read or written.
-    #[error("Failed to {operation} `{}`", path.display())]
-    Io {
-        /// A verb.
-        operation: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// What the operating system says.
-        #[source]
-        source: io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] KeyFileError),
     /// The file is no usable key.
     #[error("Signing key `{name}` cannot be used")]
     Key {
@@ -48,27 +34,38 @@ pub enum KeyStoreError {
     },
 }
 
-/// The folder with the keys.
+/// How the names of keys' files end.
+const SUFFIX: &str = ".asc";
+
+/// The keys of an installation.
 #[derive(Debug, Clone)]
 pub struct KeyStore {
-    folder: PathBuf,
+    files: KeyFiles,
+}
+
+impl KeyStoreError {
+    /// What the user can do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Missing(name) => Some(format!("make it with `pulp deb key create {name}`")),
+            Self::Exists(_) => Some("choose another name, or use that key".to_owned()),
+            Self::File(error) => error.hint().map(Into::into),
+            Self::Key { .. } => None,
+        }
+    }
 }
 
 impl KeyStore {
-    /// The keys of the installation in `home`.
-    pub fn new(home: &Path) -> Self {
-        Self { folder: home.join("keys").join("deb") }
+    /// The keys in these files.
+    pub const fn new(files: KeyFiles) -> Self {
+        Self { files }
     }
 
     /// Reads a key.
     pub fn load(&self, name: &SigningKeyName) -> Result<SigningKey, KeyStoreError> {
-        let path = self.path(name);
-        match fs::read(&path) {
-            Ok(bytes) => SigningKey::parse(&bytes, None).map_err(|source| unusable(name, source)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                Err(KeyStoreError::Missing(name.clone()))
-            }
-            Err(source) => Err(KeyStoreError::Io { operation: "read", path, source }),
+        match self.files.load(&file(name))? {
+            Some(bytes) => SigningKey::parse(&bytes, None).map_err(|source| unusable(name, source)),
+            None => Err(KeyStoreError::Missing(name.clone())),
         }
     }
 
@@ -118,52 +115,23 @@ impl KeyStore {
 
     /// The names of all keys, sorted.
     pub fn names(&self) -> Result<Vec<SigningKeyName>, KeyStoreError> {
-        let failed =
-            |source| KeyStoreError::Io { operation: "list", path: self.folder.clone(), source };
-        let entries = match fs::read_dir(&self.folder) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(source) => return Err(failed(source)),
-        };
-        let mut names = Vec::new();
-        for entry in entries {
-            let name = entry.map_err(failed)?.file_name();
-            let name = name.to_str().and_then(|name| name.strip_suffix(".asc"));
-            names.extend(name.and_then(|name| name.parse::<SigningKeyName>().ok()));
-        }
-        names.sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
-        Ok(names)
+        let files = self.files.names()?;
+        let names = files.iter().filter_map(|name| name.strip_suffix(SUFFIX)?.parse().ok());
+        Ok(names.collect())
     }
 
-    /// Writes a temporary file and links it to its name, which fails if there is one.
     fn store(&self, name: &SigningKeyName, key: &SigningKey) -> Result<(), KeyStoreError> {
-        let path = self.path(name);
         let text = key.secret_armored().map_err(|source| unusable(name, source))?;
-        let failed = |source| KeyStoreError::Io { operation: "write", path: path.clone(), source };
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.folder).map_err(failed)?;
-        let temporary = self.folder.join(format!(".{name}.{}", std::process::id()));
-        let _ = fs::remove_file(&temporary);
-        let mut file = fs::OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&temporary)
-            .map_err(failed)?;
-        file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
-        let linked = fs::hard_link(&temporary, &path);
-        let _ = fs::remove_file(&temporary);
-        match linked {
-            Ok(()) => Ok(()),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                Err(KeyStoreError::Exists(name.clone()))
-            }
-            Err(source) => Err(failed(source)),
+        if self.files.create(&file(name), text.as_bytes())? {
+            Ok(())
+        } else {
+            Err(KeyStoreError::Exists(name.clone()))
         }
     }
+}
 
-    fn path(&self, name: &SigningKeyName) -> PathBuf {
-        self.folder.join(format!("{name}.asc"))
-    }
+fn file(name: &SigningKeyName) -> String {
+    format!("{name}{SUFFIX}")
 }
 
 fn unusable(name: &SigningKeyName, source: SigningError) -> KeyStoreError {
@@ -172,16 +140,20 @@ fn unusable(name: &SigningKeyName, source: SigningError) -> KeyStoreError {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
+    use std::sync::Arc;
 
     use super::*;
 
     const NOW: i64 = 1_700_000_000;
 
+    fn store(home: &tempfile::TempDir) -> KeyStore {
+        KeyStore::new(KeyFiles::new(home.path(), "deb", Arc::default()))
+    }
+
     #[test]
     fn a_key_is_made_once_and_found_again() {
         let home = tempfile::tempdir().expect("a folder");
-        let store = KeyStore::new(home.path());
+        let store = store(&home);
         let name = SigningKeyName::default_key();
         assert!(matches!(store.load(&name), Err(KeyStoreError::Missing(_))));
         assert!(store.names().expect("none").is_empty());
@@ -194,21 +166,9 @@ mod tests {
     }
 
     #[test]
-    fn only_the_owner_can_read_a_key() {
-        let home = tempfile::tempdir().expect("a folder");
-        let store = KeyStore::new(home.path());
-        let name = SigningKeyName::default_key();
-        store.load_or_create(&name, NOW).expect("made");
-        let mode = fs::metadata(store.path(&name)).expect("a file").permissions().mode();
-        assert_eq!(mode & 0o777, 0o600);
-        let files = fs::read_dir(&store.folder).expect("listed").count();
-        assert_eq!(files, 1, "no temporary file is left");
-    }
-
-    #[test]
     fn a_key_made_elsewhere_is_imported_and_nonsense_is_not() {
         let home = tempfile::tempdir().expect("a folder");
-        let store = KeyStore::new(home.path());
+        let store = store(&home);
         let key = SigningKey::create("x", KeyAlgorithm::Ed25519, NOW).expect("made");
         let name: SigningKeyName = "mine".parse().expect("valid");
         let text = key.secret_armored().expect("armoured");

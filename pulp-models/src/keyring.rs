@@ -114,9 +114,18 @@ impl Keyring {
 
     /// Encrypts `text` for `place`, such as a row and column; without a key, it stays as it is.
     pub(crate) fn seal(&self, place: &str, text: &str) -> String {
-        let Some(Key { name, key }) = self.keys.first() else { return text.to_owned() };
+        self.sealed(place, text.as_bytes()).unwrap_or_else(|| text.to_owned())
+    }
+
+    /// [`Keyring::seal`] for bytes that need not be text; encrypted, they are.
+    pub fn seal_bytes(&self, place: &str, bytes: &[u8]) -> Vec<u8> {
+        self.sealed(place, bytes).map_or_else(|| bytes.to_vec(), String::into_bytes)
+    }
+
+    fn sealed(&self, place: &str, plain: &[u8]) -> Option<String> {
+        let Key { name, key } = self.keys.first()?;
         let nonce = random::<NONCE_LEN>();
-        let mut bytes = text.as_bytes().to_vec();
+        let mut bytes = plain.to_vec();
         key.seal_in_place_append_tag(
             Nonce::assume_unique_for_key(nonce),
             Aad::from(place),
@@ -124,12 +133,29 @@ impl Keyring {
         )
         .expect("a secret is shorter than 256 GiB");
         let sealed = [&nonce[..], &bytes].concat();
-        format!("{MARK}{name}:{}", STANDARD.encode(sealed))
+        Some(format!("{MARK}{name}:{}", STANDARD.encode(sealed)))
     }
 
     /// Decrypts a text that was encrypted for `place`; any other text stays as it is.
     pub fn open(&self, place: &str, text: String) -> Result<String, SealError> {
-        let Some((name, sealed)) = parts(&text) else { return Ok(text) };
+        match self.opened(place, &text)? {
+            Some(plain) => String::from_utf8(plain).map_err(|_| SealError::Damaged),
+            None => Ok(text),
+        }
+    }
+
+    /// [`Keyring::open`] for what [`Keyring::seal_bytes`] made.
+    pub fn open_bytes(&self, place: &str, bytes: Vec<u8>) -> Result<Vec<u8>, SealError> {
+        let opened = match std::str::from_utf8(&bytes) {
+            Ok(text) => self.opened(place, text)?,
+            Err(_) => None,
+        };
+        Ok(opened.unwrap_or(bytes))
+    }
+
+    /// What was encrypted; `None` if nothing was.
+    fn opened(&self, place: &str, text: &str) -> Result<Option<Vec<u8>>, SealError> {
+        let Some((name, sealed)) = parts(text) else { return Ok(None) };
         let key = self.key(name)?;
         let bytes = STANDARD.decode(sealed.trim_end()).map_err(|_| SealError::Damaged)?;
         let (nonce, rest) = bytes.split_at_checked(NONCE_LEN).ok_or(SealError::Damaged)?;
@@ -138,7 +164,7 @@ impl Keyring {
         let plain = key
             .open_in_place(nonce, Aad::from(place), &mut rest)
             .map_err(|_| SealError::Damaged)?;
-        String::from_utf8(plain.to_vec()).map_err(|_| SealError::Damaged)
+        Ok(Some(plain.to_vec()))
     }
 
     /// Whether `text` could be decrypted, as far as its key tells.

@@ -5,6 +5,7 @@
 
 use std::{
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -16,6 +17,8 @@ use pulp_models::{
     store::{ArtifactStore, StoreError, StoreGuard},
     version::{self, Version},
 };
+
+use crate::key_files::{KeyFileError, KeyFiles};
 
 /// How long an operation waits for an orphan cleanup to let go of the store.
 const STORE_PATIENCE: Duration = Duration::from_secs(600);
@@ -48,6 +51,9 @@ pub enum InstallationError {
     /// The artifact store cannot be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A key file needs another key, or cannot be read.
+    #[error(transparent)]
+    Keys(#[from] KeyFileError),
 }
 
 impl Installation {
@@ -60,7 +66,8 @@ impl Installation {
         Self::open_with(home, database, Keyring::default()).await
     }
 
-    /// [`Installation::open`], with secrets encrypted by `keyring`.
+    /// [`Installation::open`], with secrets encrypted by `keyring`. One that it cannot decrypt is
+    /// refused here.
     pub async fn open_with(
         home: &Path,
         database: Option<&DatabaseUrl>,
@@ -77,6 +84,7 @@ impl Installation {
             &embedded
         };
         let db = Db::open_with(url, keyring).await?;
+        KeyFiles::check(&home, db.keyring())?;
         let store = ArtifactStore::open(&home).await?;
         Ok(Self { home, db, store })
     }
@@ -103,6 +111,11 @@ impl Installation {
                 version::get(connection, id, number)
             })
             .await
+    }
+
+    /// The private keys of the plugin called `plugin`.
+    pub fn keys(&self, plugin: &str) -> KeyFiles {
+        KeyFiles::new(&self.home, plugin, Arc::clone(self.db.keyring()))
     }
 
     /// The folder that holds everything.

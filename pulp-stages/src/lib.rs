@@ -84,6 +84,7 @@ pub mod plugin;
 mod plugin_failure;
 pub mod options;
 pub mod installation;
+pub mod key_files;
 
 pub mod content;
 pub mod declarative;

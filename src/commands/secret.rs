@@ -4,6 +4,7 @@ use std::{io::Write as _, os::unix::fs::OpenOptionsExt as _, path::PathBuf};
 
 use clap::{Arg, ArgMatches, Command, value_parser};
 use pulp_models::{Keyring, remote};
+use pulp_stages::key_files::KeyFiles;
 use serde::Serialize;
 
 use super::subcommand;
@@ -23,7 +24,8 @@ pub(super) fn describe() -> Command {
         .long_about(
             "Encrypt passwords and private keys at rest.\n\n\
              With a key file (`--secret-key-file`, `PULP_SECRET_KEY_FILE`, or `secret_key_file` in the \
-             settings file) what reaches the database is encrypted. To change the key, make a new one, \
+             settings file) passwords that reach the database and private keys that reach files in \
+             HOME/keys are encrypted. To change the key, make a new one, \
              put its line above the old one's in the key file, run `pulp secret rotate`, and take the \
              old line away. Servers that run read the file when they start. Keep the file apart from backups, and keep it: nothing decrypts without it.",
         )
@@ -38,6 +40,7 @@ pub(super) fn describe() -> Command {
 #[derive(Serialize)]
 struct Rotated {
     remotes: usize,
+    key_files: usize,
 }
 
 pub(super) async fn run(session: &Session, matches: &ArgMatches) -> CommandResult {
@@ -55,9 +58,10 @@ pub(super) async fn run(session: &Session, matches: &ArgMatches) -> CommandResul
     let remotes = installation.db.write(remote::reseal).await?;
     // What stood there before would otherwise stay in the file for a while.
     installation.db.compact().await?;
-    let rotated = Rotated { remotes };
-    session.printer.result(&rotated, |rotated| {
-        format!("Encrypted the settings of {} remotes", rotated.remotes)
+    let key_files = KeyFiles::reseal(installation.home(), installation.db.keyring())?;
+    let rotated = Rotated { remotes, key_files };
+    session.printer.result(&rotated, |Rotated { remotes, key_files }| {
+        format!("Encrypted the settings of {remotes} remotes and {key_files} key files")
     })?;
     Ok(())
 }

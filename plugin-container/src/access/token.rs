@@ -5,17 +5,11 @@
 //! write ourselves is accepted, so no client chooses how it is checked. Rights are compared again with
 //! every request ([`super::decide`]): a token can only narrow them.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    io::{self, Write as _},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use pulp_models::Timestamp;
+use pulp_stages::key_files::{KeyFileError, KeyFiles};
 use ring::{
     hmac,
     rand::{SecureRandom as _, SystemRandom},
@@ -30,6 +24,8 @@ pub const LIFETIME: i64 = 300;
 /// The only header; a signature covers it.
 const HEADER: &str = r#"{"alg":"HS256","typ":"JWT"}"#;
 const KEY_BYTES: usize = 32;
+/// Among the plugin's key files.
+const FILE: &str = "token.key";
 
 /// What a token gives access to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -42,11 +38,17 @@ pub struct Grants {
 
 /// A key that cannot be read or made.
 #[derive(Debug, thiserror::Error)]
-#[error("Failed to {operation} the token key `{path}`")]
-pub struct KeyError {
-    operation: &'static str,
-    path: PathBuf,
-    source: io::Error,
+#[non_exhaustive]
+pub enum KeyError {
+    /// Its file cannot be used.
+    #[error(transparent)]
+    File(#[from] KeyFileError),
+    /// The system has no random numbers.
+    #[error("Failed to make the token key: there is no randomness")]
+    NoRandomness,
+    /// There are too few bytes in its file.
+    #[error("The token key is too short")]
+    TooShort,
 }
 
 /// Signs and checks tokens. Cheap to clone.
@@ -128,25 +130,20 @@ impl Grants {
 }
 
 impl TokenKey {
-    /// The key of the installation in `home`; made by whoever asks first. Several servers of one
-    /// installation need the same file.
-    pub fn load_or_create(home: &Path) -> Result<Self, KeyError> {
-        let folder = home.join("keys").join("container");
-        let path = folder.join("token.key");
-        let failed = |operation| {
-            let path = path.clone();
-            move |source| KeyError { operation, path, source }
-        };
-        let bytes = match fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                create(&folder, &path).map_err(failed("make"))?;
-                fs::read(&path).map_err(failed("read"))?
-            }
-            Err(source) => return Err(failed("read")(source)),
-        };
+    /// The key of an installation; made by whoever asks first. Several servers of one installation
+    /// need the same file.
+    pub fn load_or_create(files: &KeyFiles) -> Result<Self, KeyError> {
+        let mut found = files.load(FILE)?;
+        if found.is_none() {
+            let mut bytes = [0; KEY_BYTES];
+            SystemRandom::new().fill(&mut bytes).map_err(|_| KeyError::NoRandomness)?;
+            files.create(FILE, &bytes)?;
+            // Somebody else may have been faster.
+            found = files.load(FILE)?;
+        }
+        let bytes = found.unwrap_or_default();
         if bytes.len() < KEY_BYTES {
-            return Err(failed("use")(io::Error::other("it is too short")));
+            return Err(KeyError::TooShort);
         }
         Ok(Self(Arc::new(hmac::Key::new(hmac::HMAC_SHA256, &bytes))))
     }
@@ -182,23 +179,6 @@ impl TokenKey {
     }
 }
 
-/// Makes the key under another name first, so that nobody reads half of it; if somebody else was
-/// faster, theirs stays.
-fn create(folder: &Path, path: &Path) -> io::Result<()> {
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    let mut bytes = [0; KEY_BYTES];
-    SystemRandom::new().fill(&mut bytes).map_err(|_| io::Error::other("no randomness"))?;
-    let draft = folder.join(format!("token.{}", uuid::Uuid::now_v7()));
-    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
-    let made = file.write_all(&bytes).and_then(|()| file.sync_all());
-    let placed = made.and_then(|()| match fs::hard_link(&draft, path) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        outcome => outcome,
-    });
-    fs::remove_file(&draft)?;
-    placed
-}
-
 fn encode(bytes: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
@@ -213,9 +193,13 @@ mod tests {
 
     const NOW: Timestamp = Timestamp(1_800_000_000_000_000);
 
+    fn files(home: &std::path::Path) -> KeyFiles {
+        KeyFiles::new(home, "container", Arc::default())
+    }
+
     fn key() -> TokenKey {
         let home = tempfile::tempdir().expect("a temporary folder");
-        TokenKey::load_or_create(home.path()).expect("made")
+        TokenKey::load_or_create(&files(home.path())).expect("made")
     }
 
     fn grants() -> Grants {
@@ -260,16 +244,12 @@ mod tests {
     }
 
     #[test]
-    fn an_installation_keeps_its_key_for_its_own_eyes() {
-        use std::os::unix::fs::PermissionsExt as _;
+    fn an_installation_keeps_its_key() {
         let home = tempfile::tempdir().expect("a temporary folder");
-        let first = TokenKey::load_or_create(home.path()).expect("made");
-        let again = TokenKey::load_or_create(home.path()).expect("read");
+        let files = files(home.path());
+        let first = TokenKey::load_or_create(&files).expect("made");
+        let again = TokenKey::load_or_create(&files).expect("read");
         assert!(again.verify(&first.sign(None, &grants(), NOW), NOW).is_some());
-        let folder = home.path().join("keys/container");
-        let names: Vec<_> = fs::read_dir(&folder).expect("there").flatten().collect();
-        assert_eq!(names.len(), 1, "{names:?}");
-        let mode = names[0].metadata().expect("there").permissions().mode();
-        assert_eq!(mode & 0o777, 0o600);
+        assert_eq!(files.names().expect("listed"), [FILE]);
     }
 }

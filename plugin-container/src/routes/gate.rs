@@ -14,9 +14,12 @@ use axum::response::{IntoResponse as _, Response};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::{HeaderValue, StatusCode, header, request::Parts};
 use pulp_models::{RepositoryId, Timestamp};
-use pulp_stages::serve::{
-    Challenge, ContentApp,
-    users::{Busy, Users},
+use pulp_stages::{
+    plugin::Plugin as _,
+    serve::{
+        Challenge, ContentApp,
+        users::{Busy, Users},
+    },
 };
 
 use super::{
@@ -28,6 +31,7 @@ use super::{
     unknown_name,
 };
 use crate::{
+    Container,
     access::{self, Action, Caller, Decision, token::TokenKey},
     errors::{ErrorCode, RegistryError},
     reference::RepositoryName,
@@ -62,9 +66,10 @@ struct Wanted<'a> {
 impl Gate {
     pub(super) fn new(app: &ContentApp) -> Self {
         let settings = app.settings();
+        let keys = app.installation().keys(Container::NAME);
         let tokens = || match settings.challenge {
             Challenge::Basic => None,
-            Challenge::Bearer => match TokenKey::load_or_create(app.installation().home()) {
+            Challenge::Bearer => match TokenKey::load_or_create(&keys) {
                 Ok(key) => Some(key),
                 Err(error) => {
                     let error = crate::survey::chain(&error);

@@ -11,7 +11,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use pulp_models::{RelativePath, Timestamp, store::Verified};
-use pulp_stages::publish::{PublicationWriter, PublishContext, PublishError};
+use pulp_stages::{
+    plugin::{Plugin as _, PluginFailure},
+    publish::{PublicationWriter, PublishContext, PublishError},
+};
 
 use super::{
     companions, failed, path,
@@ -62,17 +65,21 @@ async fn signing_key(
     now: i64,
 ) -> Result<Option<SigningKey>, PublishError> {
     let chosen = context.options.signing_key.clone();
-    let home = context.installation.home().to_owned();
-    let load = move || {
-        let store = KeyStore::new(&home);
-        match chosen {
-            Some(name) if name.as_str() == SigningKeyName::NONE => Ok(None),
-            Some(name) => store.load(&name).map(Some),
-            None => store.load_or_create(&SigningKeyName::default_key(), now).map(Some),
-        }
+    let store = KeyStore::new(context.installation.keys(Deb::NAME));
+    let load = move || match chosen {
+        Some(name) if name.as_str() == SigningKeyName::NONE => Ok(None),
+        Some(name) => store.load(&name).map(Some),
+        None => store.load_or_create(&SigningKeyName::default_key(), now).map(Some),
     };
     let loaded = tokio::task::spawn_blocking(load).await.map_err(|_| PublishError::Cancelled)?;
-    loaded.map_err(|error| failed("get the signing key", error))
+    loaded.map_err(|error| {
+        let hint = error.hint();
+        let failure = PluginFailure::new("Failed to get the signing key").caused_by(error);
+        match hint {
+            Some(hint) => failure.with_hint(hint).into(),
+            None => failure.into(),
+        }
+    })
 }
 
 /// Writes every stanza into its indices, publishes the packages' files where they do not lie at

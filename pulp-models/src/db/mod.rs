@@ -115,7 +115,7 @@ impl Db {
     }
 
     /// What encrypts the secrets of this database.
-    pub fn keyring(&self) -> &Keyring {
+    pub fn keyring(&self) -> &Arc<Keyring> {
         &self.inner.keyring
     }
 

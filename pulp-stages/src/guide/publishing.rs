@@ -55,3 +55,7 @@
 //! takes.
 //!
 //! Publications on demand must not fetch: read what units say, not their bytes.
+//!
+//! A key that signs publications belongs into
+//! [`Installation::keys`](crate::installation::Installation::keys): files that only their owner can
+//! read, encrypted where the user has set a key file.
