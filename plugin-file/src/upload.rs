@@ -9,25 +9,18 @@ use std::{
 };
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use clap::{Args, FromArgMatches as _};
-use pulp_models::{
-    Expected, RelativePath,
-    store::{ArtifactStore, Verified},
-};
+use pulp_models::{Expected, RelativePath, store::ArtifactStore};
 use pulp_stages::{
     Budget, DeclarativeArtifact, DeclarativeContent, Inbox, Outbox, Stage, StageError,
+    local_file::take_up,
     plugin::{Addition, CommandContext, CommandError},
 };
-use tokio::{fs::File as LocalFile, io::AsyncReadExt as _};
 
 use crate::{
     File,
     content::{FileContent, FileUnit},
 };
-
-/// Bytes that are read at a time.
-const CHUNK: usize = 256 * 1024;
 
 /// Add local files to a repository
 ///
@@ -126,21 +119,6 @@ impl ReadFiles {
     fn new(files: BTreeMap<RelativePath, PathBuf>, store: ArtifactStore) -> Self {
         Self { files, store, budget: Budget::new(Budget::DEFAULT_BYTES) }
     }
-
-    /// Streams a file through the store's verifier: a large one is copied to where the store
-    /// keeps its temporary files, and from there moves into the store.
-    async fn read(&self, path: &Path) -> Result<Verified, StageError> {
-        let unreadable = |source| Unreadable { path: path.to_owned(), source };
-        let mut file = LocalFile::open(path).await.map_err(unreadable)?;
-        let mut verifier = self.store.verifier(&Expected::default(), &[]);
-        loop {
-            let mut chunk = Vec::with_capacity(CHUNK);
-            if file.read_buf(&mut chunk).await.map_err(unreadable)? == 0 {
-                return Ok(verifier.finish().await?);
-            }
-            verifier.push(Bytes::from(chunk)).await?;
-        }
-    }
 }
 
 #[async_trait]
@@ -158,8 +136,8 @@ impl Stage<FileUnit> for ReadFiles {
             let unreadable = |source| Unreadable { path: path.clone(), source };
             let length = tokio::fs::metadata(path).await.map_err(unreadable)?.len();
             let permit = self.budget.acquire(length).await;
-            let artifact =
-                DeclarativeArtifact::from_verified(relative_path.clone(), self.read(path).await?);
+            let bytes = take_up(&self.store, path, &Expected::default()).await?;
+            let artifact = DeclarativeArtifact::from_verified(relative_path.clone(), bytes);
             let content = FileContent::new(relative_path.clone(), &artifact.expected);
             let mut unit = DeclarativeContent::new(FileUnit::File(content), vec![artifact]);
             unit.charge(permit);

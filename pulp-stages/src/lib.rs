@@ -101,6 +101,7 @@ pub mod profile;
 pub mod budget;
 
 pub mod download;
+pub mod local_file;
 pub mod stages;
 
 pub mod sync;

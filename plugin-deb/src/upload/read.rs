@@ -14,14 +14,11 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use debversion::Version;
-use pulp_models::{
-    Algorithm, Expected, Hasher, Mismatch, RelativePath,
-    store::{ArtifactStore, Verified},
-};
+use pulp_models::{Algorithm, Expected, Hasher, Mismatch, RelativePath, store::ArtifactStore};
 use pulp_stages::{
     Budget, DeclarativeArtifact, DeclarativeContent, Inbox, Outbox, Stage, StageError,
+    local_file::take_up,
 };
-use tokio::io::AsyncReadExt as _;
 
 use crate::{
     binary_archive::{ArchiveError, read_control},
@@ -59,14 +56,6 @@ pub(super) enum ReadError {
     Other(PathBuf, #[source] Mismatch),
     #[error("It is larger than {0} bytes")]
     TooLarge(usize),
-}
-
-/// A file that cannot be taken up.
-#[derive(Debug, thiserror::Error)]
-#[error("Failed to take up `{}`", file.display())]
-struct Untaken {
-    file: PathBuf,
-    source: Box<dyn std::error::Error + Send + Sync>,
 }
 
 /// A package and the local files that belong to it.
@@ -244,23 +233,6 @@ impl ReadPackages {
     pub(super) fn new(packages: Vec<PackageFile>, store: ArtifactStore) -> Self {
         Self { packages, store, budget: Budget::new(Budget::DEFAULT_BYTES) }
     }
-
-    /// Streams a file through the store's verifier: it must still be what it was.
-    async fn take(
-        &self,
-        file: &Path,
-        expected: &Expected,
-    ) -> Result<Verified, Box<dyn std::error::Error + Send + Sync>> {
-        let mut verifier = self.store.verifier(expected, &[]);
-        let mut file = tokio::fs::File::open(file).await?;
-        loop {
-            let mut chunk = Vec::with_capacity(CHUNK);
-            if file.read_buf(&mut chunk).await? == 0 {
-                return Ok(verifier.finish().await?);
-            }
-            verifier.push(Bytes::from(chunk)).await?;
-        }
-    }
 }
 
 #[async_trait]
@@ -279,10 +251,9 @@ impl Stage<DebContent> for ReadPackages {
             let permit = self.budget.acquire(length).await;
             let mut artifacts = Vec::new();
             for (path, file, expected) in files {
-                match self.take(&file, &expected).await {
-                    Ok(bytes) => artifacts.push(DeclarativeArtifact::from_verified(path, bytes)),
-                    Err(source) => return Err(Untaken { file, source }.into()),
-                }
+                // It must still be what it was.
+                let bytes = take_up(&self.store, &file, &expected).await?;
+                artifacts.push(DeclarativeArtifact::from_verified(path, bytes));
             }
             let mut unit = DeclarativeContent::new(content, artifacts);
             unit.charge(permit);
