@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use pulp_models::db::DbError;
+use pulp_models::{db::DbError, version::VersionError};
 use pulp_stages::{
     installation::InstallationError, key_files::KeyFileError, options::OptionsError,
     plugin::CommandError, publish::PublishError, sync::SyncError,
@@ -121,13 +121,23 @@ impl From<std::io::Error> for Failure {
 
 impl From<DbError> for Failure {
     fn from(error: DbError) -> Self {
-        let exit = match &error {
-            DbError::NotFound { .. } => Exit::NotFound,
-            DbError::AlreadyExists { .. } | DbError::InUse { .. } => Exit::Conflict,
-            _ => Exit::Failure,
-        };
         let hint = error.hint().map(Into::into);
-        Self { error: error.into(), hint, exit }
+        Self { hint, exit: exit_of(&error), error: error.into() }
+    }
+}
+
+/// What a refusal of the database means for whoever asked for it by name.
+fn exit_of(error: &DbError) -> Exit {
+    match error {
+        DbError::NotFound { .. } | DbError::Version(VersionError::NotFound { .. }) => {
+            Exit::NotFound
+        }
+        DbError::AlreadyExists { .. }
+        | DbError::InUse { .. }
+        | DbError::Version(
+            VersionError::PathConflict { .. } | VersionError::DuplicateContent { .. },
+        ) => Exit::Conflict,
+        _ => Exit::Failure,
     }
 }
 
@@ -138,6 +148,7 @@ impl From<SyncError> for Failure {
             SyncError::Task(task) if task.is_conflict() => Exit::Conflict,
             SyncError::Options(_) => Exit::Usage,
             other if other.is_upstream() => Exit::Upstream,
+            SyncError::Database(error) => exit_of(error),
             _ => Exit::Failure,
         };
         Self { hint: error.hint(), error: error.into(), exit }
@@ -150,6 +161,7 @@ impl From<PublishError> for Failure {
             PublishError::Cancelled => Exit::Interrupted,
             PublishError::Task(task) if task.is_conflict() => Exit::Conflict,
             PublishError::Options(_) => Exit::Usage,
+            PublishError::Database(error) => exit_of(error),
             _ => Exit::Failure,
         };
         Self { hint: error.hint(), error: error.into(), exit }
@@ -182,9 +194,12 @@ impl From<KeyFileError> for Failure {
 impl From<CommandError> for Failure {
     fn from(error: CommandError) -> Self {
         match error {
+            // What was added is the caller's own.
+            CommandError::Sync(SyncError::Database(error)) | CommandError::Database(error) => {
+                error.into()
+            }
             CommandError::Sync(error) => error.into(),
             CommandError::Publish(error) => error.into(),
-            CommandError::Database(error) => error.into(),
             CommandError::Usage(message) => Self::usage(message),
             CommandError::Plugin(failure) => Self {
                 hint: failure.hint().map(Into::into),
@@ -199,6 +214,17 @@ impl From<CommandError> for Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn contradicting_paths_are_blamed_on_upstream_unless_they_are_the_users_own() {
+        let path = || pulp_models::RelativePath::new("pool/a.deb").expect("a path");
+        let conflict = || {
+            let error = VersionError::PathConflict { first: path(), second: path() };
+            SyncError::Database(error.into())
+        };
+        assert_eq!(Failure::from(conflict()).exit, Exit::Upstream);
+        assert_eq!(Failure::from(CommandError::Sync(conflict())).exit, Exit::Conflict);
+    }
 
     #[test]
     fn a_shortage_brings_advice_and_an_error_of_its_own_keeps_its() {

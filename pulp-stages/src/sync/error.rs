@@ -1,6 +1,6 @@
 //! Why a sync failed.
 
-use pulp_models::{RemoteUrl, db::DbError, store::StoreError};
+use pulp_models::{RemoteUrl, db::DbError, store::StoreError, version::VersionError};
 
 use crate::{
     download::{DownloadError, SettingsError},
@@ -106,6 +106,11 @@ impl SyncError {
     pub fn is_upstream(&self) -> bool {
         match self {
             Self::Download(_) | Self::Upstream { .. } => true,
+            // Nobody else has said where things are.
+            Self::Database(DbError::Version(error)) => matches!(
+                error,
+                VersionError::PathConflict { .. } | VersionError::DuplicateContent { .. }
+            ),
             // A stage names the document at hand when that cannot be used.
             Self::Stage(error) => {
                 matches!(**error, PipelineError::Stage { url: Some(_), .. })

@@ -107,14 +107,8 @@ impl Document {
                 for word in expected {
                     ensure!(text.contains(word), "`{word}` does not stand in the error:\n{text}");
                 }
-                // 1 for what upstream's files are together, 3 for what one of them is.
-                let code = watched.output.status.code();
-                ensure!(
-                    matches!(code, Some(1 | 3)),
-                    "{}
-{text}",
-                    watched.output.status
-                );
+                let status = watched.output.status;
+                ensure!(status.code() == Some(3), "{status} does not blame upstream:\n{text}");
             }
         }
         Bounds { disk: 300 << 20, ..Bounds::SMALL }.hold(&watched)?;
