@@ -6,7 +6,7 @@
 use pulp_models::{
     RemoteUrl, VersionNumber,
     db::{Connection, DbError},
-    distribution::{self, BasePath, NewDistribution, Target},
+    distribution::{self, BasePath, Distribution, NewDistribution, Target},
     remote::{self, NewRemote, Remote},
     repository::{self, NewRepository, Repository},
     version,
@@ -37,13 +37,35 @@ pub(crate) struct Change {
     pub(crate) fields: Vec<&'static str>,
 }
 
+/// What a declaration changed, and what was there before.
+#[derive(Debug, Default)]
+pub(crate) struct Declared {
+    /// The differences, in the order in which they were written.
+    pub(crate) changes: Vec<Change>,
+    remote: Option<Remote>,
+    repository: Option<Repository>,
+    distribution: Option<Distribution>,
+    /// The repository's latest version then.
+    latest: Option<VersionNumber>,
+}
+
+impl Declared {
+    /// The URL that the remote had before, if it has another one now.
+    pub(crate) fn former_url(&self) -> Option<&RemoteUrl> {
+        let mut changes = self.changes.iter();
+        let changed =
+            changes.any(|change| change.kind == "remote" && change.fields.contains(&"url"));
+        self.remote.as_ref().filter(|_| changed).map(|remote| &remote.url)
+    }
+}
+
 /// Makes the rows what `declaration` says, in one transaction; says what differed. With `check`,
 /// nothing is written.
 pub(crate) async fn declare(
     installation: &Installation,
     declaration: &Declaration,
     check: bool,
-) -> CommandResult<Vec<Change>> {
+) -> CommandResult<Declared> {
     let base_path = declaration.base_path()?;
     let declaration = declaration.clone();
     let settings = RepositorySettings {
@@ -54,15 +76,15 @@ pub(crate) async fn declare(
     }
     .to_value()?;
     let work = move |connection: &mut Connection| {
-        let mut changes = Vec::new();
-        let remote = declare_remote(connection, &declaration, check, &mut changes)?;
+        let mut declared = Declared::default();
+        let remote = declare_remote(connection, &declaration, check, &mut declared)?;
         let repository = declare_repository(
             connection,
             &declaration,
             &settings,
             remote.as_ref(),
             check,
-            &mut changes,
+            &mut declared,
         )?;
         declare_distribution(
             connection,
@@ -70,9 +92,9 @@ pub(crate) async fn declare(
             base_path.clone(),
             repository.as_ref(),
             check,
-            &mut changes,
+            &mut declared,
         )?;
-        Ok(changes)
+        Ok(declared)
     };
     Ok(if check { installation.db.read(work).await? } else { installation.db.write(work).await? })
 }
@@ -82,11 +104,11 @@ fn declare_remote(
     connection: &mut Connection,
     declaration: &Declaration,
     check: bool,
-    changes: &mut Vec<Change>,
+    declared: &mut Declared,
 ) -> Result<Option<Remote>, DbError> {
     let name = &declaration.name;
     let Some(mut row) = found(remote::get(connection, name))? else {
-        changes.push(Change::create("remote", name));
+        declared.changes.push(Change::create("remote", name));
         let new = NewRemote {
             name: name.clone(),
             plugin: declaration.plugin.clone(),
@@ -97,12 +119,13 @@ fn declare_remote(
         };
         return if check { Ok(None) } else { remote::create(connection, &new).map(Some) };
     };
+    declared.remote = Some(row.clone());
     let mut differ = Differ::default();
     differ.set("url", &mut row.url, &declaration.url);
     differ.set("policy", &mut row.policy, &declaration.policy);
     differ.set("remote", &mut row.settings, &declaration.remote);
     differ.set("options", &mut row.options, &declaration.options);
-    if differ.push("remote", name, changes) && !check {
+    if differ.push("remote", name, &mut declared.changes) && !check {
         remote::update(connection, &row)?;
     }
     Ok(Some(row))
@@ -115,12 +138,12 @@ fn declare_repository(
     settings: &Value,
     remote: Option<&Remote>,
     check: bool,
-    changes: &mut Vec<Change>,
+    declared: &mut Declared,
 ) -> Result<Option<Repository>, DbError> {
     let name = &declaration.name;
     let remote = remote.filter(|_| declaration.sync).map(|remote| remote.id);
     let Some(mut row) = found(repository::get(connection, name))? else {
-        changes.push(Change::create("repository", name));
+        declared.changes.push(Change::create("repository", name));
         let new = NewRepository {
             remote,
             retain_versions: declaration.retain_versions,
@@ -129,11 +152,13 @@ fn declare_repository(
         };
         return if check { Ok(None) } else { repository::create(connection, &new).map(Some) };
     };
+    declared.latest = Some(version::latest(connection, row.id)?);
+    declared.repository = Some(row.clone());
     let mut differ = Differ::default();
     differ.set("remote", &mut row.remote, &remote);
     differ.set("retain_versions", &mut row.retain_versions, &declaration.retain_versions);
     differ.set("options", &mut row.options, settings);
-    if differ.push("repository", name, changes) && !check {
+    if differ.push("repository", name, &mut declared.changes) && !check {
         repository::update(connection, &row)?;
     }
     Ok(Some(row))
@@ -146,12 +171,12 @@ fn declare_distribution(
     base_path: BasePath,
     repository: Option<&Repository>,
     check: bool,
-    changes: &mut Vec<Change>,
+    declared: &mut Declared,
 ) -> Result<(), DbError> {
     let name = &declaration.name;
     let target = repository.map(|repository| Target::Repository(repository.id));
     let Some(mut row) = found(distribution::get(connection, name))? else {
-        changes.push(Change::create("distribution", name));
+        declared.changes.push(Change::create("distribution", name));
         if let (Some(target), false) = (target, check) {
             let new = NewDistribution {
                 name: name.clone(),
@@ -164,29 +189,75 @@ fn declare_distribution(
         }
         return Ok(());
     };
+    declared.distribution = Some(row.clone());
     let mut differ = Differ::default();
     differ.set("base_path", &mut row.base_path, &base_path);
     if let Some(target) = target.filter(|target| *target != row.target) {
         differ.0.push("repository");
         DistributionSettings::switch(&mut row, target);
     }
-    if differ.push("distribution", name, changes) && !check {
+    if differ.push("distribution", name, &mut declared.changes) && !check {
         distribution::update(connection, &row)?;
     }
     Ok(())
 }
 
+/// What [`undo`] did.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Undone {
+    /// There was nothing to undo, or a version was made since.
+    Nothing,
+    /// What was created is gone again; the repository's name.
+    Removed(String),
+    /// What was changed is as before; the repository's name.
+    Restored(String),
+}
+
+/// Undoes a [`declare`] after which no version was made.
+pub(crate) async fn undo(installation: &Installation, declared: Declared) -> CommandResult<Undone> {
+    if let Some(name) = take_back(installation, &declared).await? {
+        return Ok(Undone::Removed(name));
+    }
+    put_back(installation, declared).await
+}
+
+async fn put_back(installation: &Installation, declared: Declared) -> CommandResult<Undone> {
+    let Declared { changes, remote, repository, distribution, latest } = declared;
+    let is_updated =
+        |kind: &str| changes.iter().any(|one| one.kind == kind && one.action == "update");
+    let Some((before, latest)) = repository.zip(latest) else { return Ok(Undone::Nothing) };
+    if !changes.iter().any(|change| change.action == "update") {
+        return Ok(Undone::Nothing);
+    }
+    let name = before.name.clone();
+    let remote = remote.filter(|_| is_updated("remote"));
+    let distribution = distribution.filter(|_| is_updated("distribution"));
+    let has_changed = is_updated("repository");
+    let work = move |connection: &mut Connection| {
+        if version::latest(connection, before.id)? > latest {
+            return Ok(false);
+        }
+        remote.iter().try_for_each(|row| remote::update(connection, row))?;
+        distribution.iter().try_for_each(|row| distribution::update(connection, row))?;
+        if has_changed {
+            repository::update(connection, &before)?;
+        }
+        Ok(true)
+    };
+    let restored = installation.db.write(work).await?;
+    Ok(if restored { Undone::Restored(name) } else { Undone::Nothing })
+}
+
 /// Deletes what [`declare`] has just created, if its repository has no version but the empty first
 /// one; says its name. What was there before stays.
-pub(crate) async fn take_back(
+async fn take_back(
     installation: &Installation,
-    declared: &[Change],
+    declared: &Declared,
 ) -> CommandResult<Option<String>> {
-    let created = |kind| {
-        let mut changes = declared.iter();
-        changes.any(|change| change.kind == kind && change.action == "create")
-    };
-    let Some(change) = declared.iter().find(|_| created("repository")) else { return Ok(None) };
+    let changes = &declared.changes;
+    let created =
+        |kind| changes.iter().any(|change| change.kind == kind && change.action == "create");
+    let Some(change) = changes.iter().find(|_| created("repository")) else { return Ok(None) };
     let (with_remote, with_distribution) = (created("remote"), created("distribution"));
     let name = change.name.clone();
     let repository = operations::find_repository(installation, None, &name).await?;

@@ -40,7 +40,7 @@ pub(super) async fn run(session: &Session, matches: &ArgMatches) -> CommandResul
     let installation = session.installation().await?;
     let mut changes = Vec::new();
     for declaration in &declarations {
-        changes.extend(declare::declare(&installation, declaration, check).await?);
+        changes.extend(declare::declare(&installation, declaration, check).await?.changes);
     }
     let different = check && !changes.is_empty();
     let applied = Applied { repositories: declarations.len(), changes };

@@ -15,7 +15,7 @@ use crate::{
     application::Session,
     commands::subcommand,
     declaration::{Declaration, find_plugin},
-    declare,
+    declare::{self, Declared, Undone},
     failure::{CommandResult, Failure},
     operations::{self, SyncFlags},
     remote_flags::RemoteFlags,
@@ -87,12 +87,16 @@ pub(super) async fn run(session: &Session, matches: &ArgMatches) -> CommandResul
     let flags =
         SyncFlags::from_arg_matches(matches).map_err(|error| Failure::usage(error.to_string()))?;
     let declared = declare::declare(&installation, &declaration, false).await?;
+    if let Some(former) = declared.former_url() {
+        let Declaration { name, url, .. } = &declaration;
+        session.printer.note(format!("The URL of `{name}` changes from `{former}` to `{url}`"));
+    }
     let repository =
         operations::find_repository(&installation, Some(plugin.name()), &declaration.name).await?;
     let synced =
         operations::synchronize(session, &installation, repository, None, None, &flags).await;
     if synced.is_err() || flags.dry_run {
-        take_back(session, &installation, &declared).await;
+        undo(session, &installation, declared).await;
     }
     let summary = synced?;
     let served_at = format!("{}{}/", plugin.served_below(), declaration.base_path()?);
@@ -101,20 +105,23 @@ pub(super) async fn run(session: &Session, matches: &ArgMatches) -> CommandResul
     Ok(())
 }
 
-/// After a first mirror that brought nothing, removes what was declared for it: nobody wants to
-/// clean up after a typo, nor `sync --all` to fail on it from then on. What was stored is found again.
-async fn take_back(session: &Session, installation: &Installation, declared: &[declare::Change]) {
-    match declare::take_back(installation, declared).await {
-        Ok(Some(name)) => {
-            session.printer.note(format!("Nothing was mirrored, so `{name}` is gone again"));
+/// After a mirror that brought nothing, undoes what was declared for it: nobody wants to clean up
+/// after a typo, nor `sync --all` to fail on it from then on. What was stored is found again.
+async fn undo(session: &Session, installation: &Installation, declared: Declared) {
+    let told = match declare::undo(installation, declared).await {
+        Ok(Undone::Removed(name)) => format!("Nothing was mirrored, so `{name}` is gone again"),
+        Ok(Undone::Restored(name)) => {
+            format!("Nothing was mirrored, so the settings of `{name}` are what they were before")
         }
-        Ok(None) => {}
+        Ok(Undone::Nothing) => return,
         // The mirror's own error is yet to be told, and is what there is to mend.
-        Err(failure) => session.printer.warning(format!(
-            "What was declared for this mirror stays: it could not be removed: {:#}",
-            failure.error
-        )),
-    }
+        Err(failure) => {
+            let error = failure.error;
+            let text = "What was declared for this mirror stays: it could not be undone";
+            return session.printer.warning(format!("{text}: {error:#}"));
+        }
+    };
+    session.printer.note(told);
 }
 
 /// The flags, laid over what an earlier `mirror` of the same name stored.
