@@ -87,7 +87,8 @@ pub(crate) struct RemoteFlags {
     #[arg(long, value_name = "N")]
     minimum_rate: Option<u64>,
     /// What to do about a file that upstream lists and doesn't have, or gives corrupt: `fail` the
-    /// sync, `skip` what it belongs to, or `defer` it to the first client that asks [default: fail]
+    /// sync, `skip` what it belongs to, or `defer` it to the first client that asks, which suits
+    /// upstream's own lists better where they are published as they are [default: fail]
     #[arg(long, value_name = "WHAT")]
     on_broken: Option<OnBroken>,
     /// Folder from which `file://` URLs may be read; may repeat

@@ -63,10 +63,10 @@ pub struct DebRemoteOptions {
     /// Accept that upstream does not have all indices of packages and sources that it lists
     #[arg(long)]
     pub ignore_missing_package_indices: bool,
-    /// Accept a release file that is older than the last one
+    /// Accept a release file that is older than the last one, from now on
     #[arg(long)]
     pub allow_downgrade: bool,
-    /// Accept a release file after its `Valid-Until`
+    /// Accept a release file after its `Valid-Until`, from now on
     #[arg(long)]
     pub allow_expired: bool,
 }

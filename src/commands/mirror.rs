@@ -33,6 +33,10 @@ pub(super) fn describe(plugins: &Plugins) -> Command {
 fn describe_plugin(plugin: &dyn AnyPlugin) -> Command {
     let command = Command::new(plugin.name())
         .about(plugin.about())
+        .after_help(
+            "Options are kept for later syncs, and for a later `mirror` of the same name; `remote update` \
+             and `repository update` of the repository type change them, with `--unset` back to defaults.",
+        )
         .arg(
             Arg::new("url")
                 .required(true)
@@ -54,7 +58,7 @@ fn describe_plugin(plugin: &dyn AnyPlugin) -> Command {
                 .value_parser(["immediate", "on_demand", "streamed"])
                 .help("When files are fetched [default: immediate]"),
         )
-        .arg(flags::switch("mirror", "Remove what upstream no longer has"))
+        .arg(flags::boolean("mirror", "Remove what upstream no longer has").require_equals(true))
         .arg(
             Arg::new("retain-versions")
                 .long("retain-versions")
@@ -143,7 +147,9 @@ async fn declaration(
     if let Some(policy) = matches.get_one::<String>("policy") {
         declaration.policy = policy.parse().map_err(anyhow::Error::new)?;
     }
-    declaration.mirror |= matches.get_flag("mirror");
+    if let Some(mirror) = matches.get_one::<bool>("mirror") {
+        declaration.mirror = *mirror;
+    }
     if let Some(versions) = matches.get_one::<u32>("retain-versions") {
         declaration.retain_versions = Some(*versions);
     }

@@ -36,16 +36,20 @@ pub fn check_dates(
         && end < now
         && !options.allow_expired
     {
-        return Err(SyncError::upstream(url, DateProblem::Expired(day(end)))
-            .with_hint("upstream may be an old mirror; `--allow-expired` accepts it"));
+        return Err(SyncError::upstream(url, DateProblem::Expired(day(end))).with_hint(
+            "upstream may be an old mirror; `--allow-expired` accepts it, until `pulp deb remote \
+             update --unset allow-expired`",
+        ));
     }
     if let (Some(date), Some(last)) = (release.date, last)
         && date < last
         && !options.allow_downgrade
     {
         let problem = DateProblem::Older { date: day(date), last: day(last) };
-        return Err(SyncError::upstream(url, problem)
-            .with_hint("upstream went back in time; `--allow-downgrade` accepts it"));
+        return Err(SyncError::upstream(url, problem).with_hint(
+            "upstream went back in time; `--allow-downgrade` accepts it, until `pulp deb remote \
+             update --unset allow-downgrade`",
+        ));
     }
     Ok(())
 }
