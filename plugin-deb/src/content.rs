@@ -75,6 +75,10 @@ pub struct IndexFile {
     /// Whether clients may ask for it by hash.
     #[serde(default)]
     pub by_hash: bool,
+    /// Whether nobody asked for it: it is fetched when a client wants it, and belongs to verbatim
+    /// publications only, whose release file lists it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub on_demand: bool,
 }
 
 /// A binary package, for installed systems or for the Debian installer.
@@ -215,6 +219,11 @@ impl SourcePackage {
     }
 }
 
+/// As much of a digest as people compare.
+fn short(sha256: Sha256) -> String {
+    sha256.to_string()[..12].to_owned()
+}
+
 impl Content for DebContent {
     type Extra = ();
 
@@ -246,6 +255,7 @@ impl Content for DebContent {
             Self::IndexFile(index) => {
                 let key = key.field(&index.distribution).field(index.path.as_str());
                 let key = key.field([u8::from(index.by_hash)]);
+                let key = if index.on_demand { key.field("on_demand") } else { key };
                 let add = |key: pulp_models::key::KeyBuilder,
                            (suffix, digests): &(String, Digests)| {
                     let key = key.field(suffix);
@@ -320,7 +330,18 @@ impl Content for DebContent {
                 let date = release.date.map(crate::openpgp::day).unwrap_or_default();
                 return Some(Label { name: release.distribution.clone(), state: date });
             }
-            _ => return None,
+            Self::IndexFile(index) => {
+                let digests = index.files.iter().filter_map(|(_, digests)| digests.sha256());
+                let state = digests.map(short).next().unwrap_or_default();
+                return Some(Label { name: index.path.to_string(), state });
+            }
+            Self::InstallerFile(file) => {
+                return Some(Label { name: file.path.to_string(), state: short(file.sha256) });
+            }
+            Self::Additions(_) => {
+                let (name, state) = ("beside upstream's packages".into(), "yes".into());
+                return Some(Label { name, state });
+            }
         };
         let place = if component.is_empty() { "" } else { " " };
         let name = format!("{name} {architecture} ({distribution}{place}{component})");

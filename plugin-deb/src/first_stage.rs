@@ -16,6 +16,7 @@ use pulp_stages::{
     Blame as _, DeclarativeArtifact, DeclarativeContent, Inbox, Outbox, Resolution, SavedArtifact,
     Stage, StageError,
     installation::Installation,
+    options::OptionsError,
     plugin::{FirstStage, Plugin},
     progress::Counter,
     sync::{SyncContext, SyncError, Warnings},
@@ -50,8 +51,9 @@ pub(crate) async fn prepare(
 ) -> Result<FirstStage<DebContent>, SyncError> {
     let options = &context.options;
     if options.distributions.is_empty() {
-        return Err(SyncError::plugin("No distribution is chosen")
-            .with_hint("name at least one, as in `--distribution bookworm`"));
+        let advice =
+            "no distribution is chosen; name at least one, as in `--distribution bookworm`";
+        return Err(OptionsError::new(advice).into());
     }
     let keyring = options
         .keyring()
@@ -174,7 +176,7 @@ impl DebFirstStage {
         signed: SignedRelease,
         output: &Outbox<DebContent>,
     ) -> Result<Vec<Declared>, StageError> {
-        let Gathered { signed, selection, files } =
+        let Gathered { signed, selection, files, on_demand } =
             self.gatherer.gather(&distribution, signed).await?;
         let by_hash = signed.release.acquire_by_hash;
         let all_in_each = signed.release.all_in_each_architecture;
@@ -189,7 +191,7 @@ impl DebFirstStage {
                 fetched.variants.first().map_or((Compression::Plain, 0), |first| {
                     (first.compression, first.artifact.size().unwrap_or_default())
                 });
-            let unit = index_unit(&distribution, &index, fetched, by_hash)?;
+            let unit = index_unit(&distribution, &index, fetched, by_hash, false)?;
             if redundant || !is_read(&index) {
                 output.put(unit).await?;
                 continue;
@@ -197,6 +199,10 @@ impl DebFirstStage {
             let resolution = output.put_awaitable(unit).await?;
             let distribution = Arc::clone(&distribution);
             declared.push(Declared { distribution, index, compression, size, resolution });
+        }
+        for index in on_demand {
+            let deferred = self.gatherer.indices.defer(&distribution, &index, by_hash)?;
+            output.put(index_unit(&distribution, &index, deferred, by_hash, true)?).await?;
         }
         Ok(declared)
     }
@@ -333,6 +339,7 @@ fn index_unit(
     index: &Index,
     fetched: FetchedIndex,
     by_hash: bool,
+    on_demand: bool,
 ) -> Result<DeclarativeContent<DebContent>, StageError> {
     let variants = fetched.variants;
     let suffix = |variant: &FetchedVariant| variant.compression.suffix().to_owned();
@@ -344,6 +351,7 @@ fn index_unit(
         path: distribution.path(index.path.as_str())?,
         files: variants.iter().map(|one| (suffix(one), one.digests.clone())).collect(),
         by_hash,
+        on_demand,
     });
     let artifacts = variants.into_iter().map(|variant| variant.artifact).collect();
     Ok(DeclarativeContent::new(content, artifacts))

@@ -107,6 +107,30 @@ impl IndexFetcher {
         Ok(fetched)
     }
 
+    /// The same without fetching anything: the first client that asks for it does.
+    pub fn defer(
+        &self,
+        distribution: &Distribution,
+        index: &Index,
+        use_hashes: bool,
+    ) -> Result<FetchedIndex, SyncError> {
+        let mut variants = Vec::new();
+        for variant in &index.variants {
+            if variant.compression == Compression::Plain && !variants.is_empty() {
+                break;
+            }
+            let path = distribution.path(variant.path.as_str())?;
+            let urls = self.urls(&path, &variant.expected, use_hashes);
+            let artifact = declare(path, urls, &variant.expected)?;
+            variants.push(FetchedVariant {
+                compression: variant.compression,
+                artifact: artifact.remote(self.remote.id).deferred(true),
+                digests: variant.expected.digests.clone(),
+            });
+        }
+        Ok(FetchedIndex { variants, problems: Vec::new() })
+    }
+
     async fn download(
         &self,
         urls: &[RemoteUrl],

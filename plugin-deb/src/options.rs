@@ -38,8 +38,8 @@ pub struct DebRemoteOptions {
     /// Mirror the Debian installer's files too
     #[arg(long)]
     pub installer: bool,
-    /// What else of the metadata is mirrored; may repeat [default: translations, commands,
-    /// appstream]
+    /// What else of the metadata is mirrored; may repeat. Verbatim publications fetch the rest when
+    /// a client asks for it [default: translations, commands, appstream]
     #[arg(long = "metadata", value_name = "FAMILY", value_enum)]
     pub metadata: Vec<OptionalFamily>,
     /// Language of translations, e.g. `de`; may repeat [default: all]

@@ -75,7 +75,7 @@ pub enum OptionalFamily {
     Diffs,
     /// Everything that is listed for the components and architectures.
     All,
-    /// Nothing beyond packages and what else was asked for.
+    /// Nothing: all of it is fetched when a client asks for it.
     None,
 }
 
@@ -114,6 +114,19 @@ pub struct Wanted {
     pub languages: Vec<String>,
     /// Families besides [`Family::Packages`] and [`Family::IndexRelease`].
     pub families: BTreeSet<Family>,
+}
+
+impl Wanted {
+    /// The same with everything that clients of the chosen components and architectures may ask
+    /// for because it is listed. Differences between index files are not among it: apt does without
+    /// them, and what they list would have to be known.
+    #[must_use]
+    pub fn complete(mut self) -> Self {
+        self.languages.clear();
+        let all = OptionalFamily::All.families().iter().copied();
+        self.families.extend(all.filter(|family| *family != Family::Diffs));
+        self
+    }
 }
 
 /// One index file, in all compressions in which it is listed.

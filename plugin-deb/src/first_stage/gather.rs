@@ -42,6 +42,9 @@ pub(super) struct Gathered {
     pub(super) selection: Selection,
     /// The selected files, at least one variant of each.
     pub(super) files: Vec<(Index, FetchedIndex)>,
+    /// What is listed besides and left to the first client that asks for it: apt fails on a listed
+    /// file that is absent. Nothing where upstream's list cannot be published.
+    pub(super) on_demand: Vec<Index>,
 }
 
 /// Why a distribution cannot be mirrored as it was asked for.
@@ -161,7 +164,27 @@ impl Gatherer {
             ));
         }
         files.retain(|(_, fetched)| !fetched.variants.is_empty());
-        Ok(Gathered { signed, selection, files })
+        let on_demand = self.others(distribution, &signed, &selection);
+        Ok(Gathered { signed, selection, files, on_demand })
+    }
+
+    /// What clients may ask for and was not selected.
+    fn others(
+        &self,
+        distribution: &Distribution,
+        signed: &SignedRelease,
+        selection: &Selection,
+    ) -> Vec<Index> {
+        if self.options.is_filtered() {
+            return Vec::new();
+        }
+        let wanted = self.options.wanted().complete();
+        let mut all = select(&signed.release, &distribution.name, &wanted).indices;
+        // Both are in the order of their paths.
+        all.retain(|index| {
+            selection.indices.binary_search_by(|known| known.path.cmp(&index.path)).is_err()
+        });
+        all
     }
 
     /// Whether the sync is not what was asked for without this index.

@@ -57,7 +57,7 @@ impl DebFirstStage {
                 missing += 1;
                 continue;
             }
-            output.put(index_unit(&stored.distribution, &index, fetched, false)?).await?;
+            output.put(index_unit(&stored.distribution, &index, fetched, false, false)?).await?;
         }
         if missing > 0 {
             self.warnings

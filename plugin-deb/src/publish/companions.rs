@@ -44,7 +44,7 @@ pub(super) async fn pass_through(
         for unit in page {
             let DebContent::IndexFile(index) = &unit.content else { continue };
             let Some((release, filtered)) = upstream.get(&index.distribution) else { continue };
-            if is_true(index.family, *filtered) {
+            if !index.on_demand && is_true(index.family, *filtered) {
                 let into = listed.entry(index.distribution.clone()).or_default();
                 publish_file(&unit, index, release, into, writer).await?;
             }

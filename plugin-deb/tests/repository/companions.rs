@@ -56,7 +56,24 @@ both_databases! {
         assert!(release.file("main/binary-amd64/Release").is_some());
     }
 
-    async fn of_filtered_packages_only_translations_are_passed_through(db: TestDatabase) {
+    async fn what_nobody_asked_for_is_left_to_the_first_client_that_does(db: TestDatabase) {
+        let lab = Lab::new(db).await;
+        full(&lab).put(&lab.upstream, None);
+        let how = How::with(&json!({ "metadata": ["translations"], "languages": ["de"] }));
+        lab.sync(how.immediate()).await.expect("synced");
+        let paths = lab.paths().await;
+        for name in ["i18n/Translation-en", "Contents-amd64", "Contents-all", "cnf/Commands-amd64"] {
+            let path = |suffix: &str| format!("dists/stable/main/{name}{suffix}");
+            assert_eq!(paths.get(&path(".gz")), Some(&None), "{name} is there, without bytes");
+            assert_eq!(paths.get(&path("")), None, "{name} is not there uncompressed");
+        }
+        assert!(paths.keys().all(|path| !path.contains(".diff/")), "apt does without");
+        let files = lab.publish(json!({ "layout": "structured" })).await;
+        let release = Release::parse(&files["dists/stable/Release"]).expect("a release file");
+        assert!(release.files.keys().all(|path| !path.as_str().contains("Contents")));
+    }
+
+    async fn of_filtered_packages_lists_of_files_are_filtered_too(db: TestDatabase) {
         let lab = Lab::new(db).await;
         full(&lab).put(&lab.upstream, None);
         let how = everything();

@@ -97,19 +97,21 @@ fn republished(lab: &Lab, path: &str) -> Result<Vec<u8>> {
     Ok(body)
 }
 
-/// Everything a user's apt asks for, from an archive that has all of it.
+/// Everything a user's apt asks for, from an archive that has all of it. Lists of files are mirrored
+/// for structured publications only: of a verbatim one the client gets them all the same.
 fn fetched(lab: &Lab, more: &[&str]) -> Result<()> {
     let mut archive = Archive::new()?;
     archive.add_package("hello", "1.0", "amd64")?;
     archive.add_package("hello-doc", "1.0-1~rc1+b2", "all")?;
     archive.add_source("hello", "1.0")?;
     archive.publish(&lab.upstream)?;
-    let families = ["--sources", "--metadata", "translations", "--metadata", "contents"];
-    let mirrored = mirror(lab, &archive, &[more, &families[..]].concat())?;
+    let structured = more.contains(&"structured");
+    let contents = ["--metadata", "translations", "--metadata", "contents"];
+    let contents = if structured { &contents[..] } else { &[] };
+    let mirrored = mirror(lab, &archive, &[more, &["--sources"], contents].concat())?;
     ensure!(mirrored.version == Some(1), "Not version 1: {mirrored:?}");
     let serving = lab.pulp.serve()?;
-    let apt = client(&serving, &archive, more.contains(&"structured"), &["deb", "deb-src"])?;
-    let apt = apt.with_apt_file()?;
+    let apt = client(&serving, &archive, structured, &["deb", "deb-src"])?.with_apt_file()?;
     uses(&apt, &archive)?;
     ensure!(apt.has_list("i18n_Translation-en")?, "apt fetched no translation");
     let found = apt.search("usr/share/hello/version")?;
