@@ -1,16 +1,22 @@
-//! Options of apt remotes and publications: command-line flags, YAML keys and stored JSON in one.
+//! Options of apt remotes and, in [`publication`], publications: command-line flags, YAML keys and
+//! stored JSON in one.
 
-use std::{collections::BTreeSet, fmt, num::NonZeroU32, str::FromStr};
+use std::{collections::BTreeSet, num::NonZeroU32, str::FromStr};
 
 use base64::Engine as _;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     catalog::Follow,
-    compression::Compression,
     openpgp::{Keyring, KeyringError},
     query::Query,
     selection::{Family, OptionalFamily, Wanted},
+};
+
+mod publication;
+
+pub use publication::{
+    DebPublicationOptions, InvalidKeyName, InvalidReleaseText, Layout, ReleaseText, SigningKeyName,
 };
 
 /// What is mirrored of an apt repository, and whom is believed.
@@ -188,107 +194,6 @@ impl From<StoredKeyring> for String {
     }
 }
 
-/// How a version is published.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum Layout {
-    /// Byte for byte as upstream has it, with upstream's signatures.
-    Verbatim,
-    /// With indices and release files of our own, made from the packages.
-    Structured,
-}
-
-/// What an apt publication looks like.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, clap::Args)]
-#[serde(default, deny_unknown_fields)]
-#[command(next_help_heading = "How to publish")]
-pub struct DebPublicationOptions {
-    /// Upstream's own metadata, or metadata of our own [default: verbatim, if that is possible]
-    #[arg(long = "publish", value_name = "LAYOUT", value_enum)]
-    pub layout: Option<Layout>,
-    /// Compression of structured indices, besides plain files; may repeat [default: gz, xz]
-    #[arg(long = "compression", value_name = "NAME", value_enum)]
-    pub compressions: Vec<Compression>,
-    /// Key that signs structured publications: its name (see `pulp deb key`), or `none`
-    /// [default: `default`, made on first use]
-    #[arg(long, value_name = "NAME")]
-    pub signing_key: Option<SigningKeyName>,
-    /// Days after which clients no longer believe a structured publication [default: forever]
-    #[arg(long, value_name = "DAYS")]
-    pub valid_for: Option<u32>,
-    /// Date of structured publications, in seconds since the epoch [default: now]
-    #[arg(long, value_name = "SECONDS")]
-    pub date: Option<i64>,
-}
-
-impl DebPublicationOptions {
-    /// The compressions of structured indices, plain among them.
-    pub fn compressions(&self) -> BTreeSet<Compression> {
-        let chosen: &[Compression] = match &self.compressions[..] {
-            [] => &[Compression::Gz, Compression::Xz],
-            chosen => chosen,
-        };
-        chosen.iter().copied().chain([Compression::Plain]).collect()
-    }
-}
-
-/// The name of a signing key: letters, digits, `-`, `_` and `.`, so that it can be a file's name.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct SigningKeyName(String);
-
-/// A text that is no name of a key.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no name of a key: only letters, digits, `-`, `_` and `.` are")]
-pub struct InvalidKeyName(String);
-
-impl SigningKeyName {
-    /// Stands for "no key".
-    pub const NONE: &'static str = "none";
-
-    /// The key that is made when none is named.
-    pub fn default_key() -> Self {
-        Self("default".to_owned())
-    }
-
-    /// The name.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for SigningKeyName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl FromStr for SigningKeyName {
-    type Err = InvalidKeyName;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let is_valid = !text.is_empty()
-            && text.len() <= 64
-            && !text.starts_with('.')
-            && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'));
-        if is_valid { Ok(Self(text.to_owned())) } else { Err(InvalidKeyName(text.to_owned())) }
-    }
-}
-
-impl TryFrom<String> for SigningKeyName {
-    type Error = InvalidKeyName;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        text.parse()
-    }
-}
-
-impl From<SigningKeyName> for String {
-    fn from(name: SigningKeyName) -> Self {
-        name.0
-    }
-}
-
 /// Takes the name of a distribution or a component: a path without a slash at its end.
 pub(crate) fn place(text: &str) -> Result<String, String> {
     let is_plain = !text.contains(|c: char| c.is_whitespace());
@@ -333,13 +238,5 @@ mod tests {
         std::fs::write(&path, "nothing").expect("written");
         let error = StoredKeyring::read(path.to_str().expect("UTF-8")).expect_err("no keyring");
         assert_eq!(error, "No OpenPGP public key found");
-    }
-
-    #[test]
-    fn names_of_keys_cannot_leave_their_folder() {
-        for name in ["", "..", "a/b", ".hidden", "a b", "ü"] {
-            assert!(name.parse::<SigningKeyName>().is_err(), "{name}");
-        }
-        assert_eq!("my-key_1.2".parse::<SigningKeyName>().expect("valid").as_str(), "my-key_1.2");
     }
 }

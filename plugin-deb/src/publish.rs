@@ -44,6 +44,10 @@ pub(crate) async fn publish(
 
 /// Why upstream's own indices do not say what the version holds, if so.
 async fn obstacle(context: &PublishContext<Deb>) -> Result<Option<String>, PublishError> {
+    if context.options.say_otherwise() {
+        let flags = "`--origin`, `--label` and their like";
+        return Ok(Some(format!("upstream has signed what it says of itself, without {flags}")));
+    }
     let present = &context.version.counts.present;
     if present.contains_key(content::ADDITIONS) {
         return Ok(Some("the version holds packages that upstream's indices do not list".into()));

@@ -16,6 +16,7 @@ use crate::{
     Deb,
     content::{self, DebContent, Package, ReleaseFile},
     index_writer::IndexWriter,
+    options::DebPublicationOptions,
     release::ReleaseFields,
 };
 
@@ -53,7 +54,7 @@ impl Suites {
             for unit in page {
                 if let DebContent::ReleaseFile(release) = unit.content {
                     let name = release.distribution.clone();
-                    suites.add(&name, Some(release), Seen::default())?;
+                    suites.add(&name, Some(release), Seen::default(), &context.options)?;
                 }
             }
         }
@@ -90,7 +91,7 @@ impl Suites {
         }
         let mut suites = Self::default();
         for (name, seen) in seen {
-            suites.add(&name, releases.remove(&name), seen)?;
+            suites.add(&name, releases.remove(&name), seen, &context.options)?;
         }
         Ok(suites)
     }
@@ -100,8 +101,19 @@ impl Suites {
         name: &str,
         release: Option<ReleaseFile>,
         seen: Seen,
+        options: &DebPublicationOptions,
     ) -> Result<(), PublishError> {
-        let suite = Suite::new(name, release, seen);
+        let suite = Suite::new(name, release, seen, options);
+        if let (Some(other), true) =
+            (self.by_distribution.keys().next(), options.name_a_distribution())
+        {
+            let message = format!(
+                "`--suite` and `--codename` name one distribution, not `{other}` and `{name}`"
+            );
+            let advice =
+                "mirror them into repositories of their own, or leave their names as they are";
+            return Err(PluginFailure::new(message).with_hint(advice).into());
+        }
         let same = self.by_distribution.iter().find(|(_, other)| other.path == suite.path);
         if let Some((other, Suite { path, .. })) = same {
             let message = format!("`{other}` and `{name}` would both be published as `{path}`");
@@ -132,8 +144,14 @@ impl Suites {
 }
 
 impl Suite {
-    fn new(name: &str, release: Option<ReleaseFile>, seen: Seen) -> Self {
+    fn new(
+        name: &str,
+        release: Option<ReleaseFile>,
+        seen: Seen,
+        options: &DebPublicationOptions,
+    ) -> Self {
         let mut fields = release.as_ref().map(|release| release.fields.clone()).unwrap_or_default();
+        options.lay_over(&mut fields);
         let (mut components, mut architectures) = match &release {
             Some(release) => (release.components.clone(), release.architectures.clone()),
             None => (Vec::new(), Vec::new()),

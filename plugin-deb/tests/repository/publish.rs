@@ -91,6 +91,50 @@ both_databases! {
         assert!(!files.contains_key("Packages.gz"), "upstream's own index is not published");
     }
 
+    async fn a_distribution_says_of_itself_what_the_user_wants(db: TestDatabase) {
+        let lab = Lab::new(db).await;
+        let text = package(&lab.upstream, "hello", "1.0", "amd64");
+        Dist::stable().packages(&text).put(&lab.upstream, None);
+        lab.sync(How::plain()).await.expect("synced");
+        let own = json!({
+            "origin": "Us", "label": "Ours", "suite": "testing", "codename": "",
+            "release_version": "1.2", "release_description": "what we use", "date": 1_800_000_000,
+        });
+        let files = lab.publish(own.clone()).await;
+        let release = Release::parse(&files["dists/stable/Release"]).expect("a release file");
+        let fields = release.fields;
+        let found = [fields.origin, fields.label, fields.suite, fields.codename];
+        assert_eq!(
+            found.map(Option::unwrap_or_default),
+            ["Us", "Ours", "testing", "test"],
+            "an empty one is upstream's"
+        );
+        let found = [fields.version, fields.description].map(Option::unwrap_or_default);
+        assert_eq!(found, ["1.2", "what we use"]);
+        let index = String::from_utf8_lossy(&files["dists/stable/main/binary-amd64/Release"]);
+        assert!(index.contains("Origin: Us\n") && index.contains("Archive: testing\n"), "{index}");
+        let again = lab.publish(own.clone()).await;
+        assert!(files == again, "the same again, byte for byte");
+        let mut verbatim = own;
+        verbatim["layout"] = json!("verbatim");
+        let error = lab.publish_fails(verbatim).await;
+        assert!(error.contains("upstream has signed what it says of itself"), "{error}");
+    }
+
+    async fn one_name_is_not_given_to_several_distributions(db: TestDatabase) {
+        let lab = Lab::new(db).await;
+        let text = package(&lab.upstream, "hello", "1.0", "amd64");
+        for name in ["stable", "testing"] {
+            let directory = format!("dists/{name}/");
+            Dist { directory, ..Dist::stable().packages(&text) }.put(&lab.upstream, None);
+        }
+        let how = How::with(&json!({ "distributions": ["stable", "testing"] }));
+        lab.sync(how).await.expect("synced");
+        lab.publish(json!({ "origin": "Us" })).await;
+        let error = lab.publish_fails(json!({ "codename": "ours" })).await;
+        assert!(error.contains("not `stable` and `testing`"), "{error}");
+    }
+
     async fn installer_packages_and_sources_have_indices_of_their_own(db: TestDatabase) {
         let lab = Lab::new(db).await;
         let source = "Package: hello\nVersion: 1.0\nDirectory: pool\nChecksums-Sha256:\n \
