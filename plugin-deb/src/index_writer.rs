@@ -9,7 +9,7 @@
 use std::{
     collections::BTreeMap,
     fmt::Write as _,
-    io::{self, BufReader, Read, Write},
+    io::{self, BufReader, Write},
 };
 
 use bytes::{Bytes, BytesMut};
@@ -47,6 +47,9 @@ pub enum IndexError {
         #[source]
         source: io::Error,
     },
+    /// Making it failed.
+    #[error("Failed to write an index")]
+    Write(#[source] io::Error),
     /// The runtime is shutting down.
     #[error("Interrupted")]
     Interrupted,
@@ -99,31 +102,40 @@ pub async fn compress(
     plain: &Verified,
     compression: Compression,
 ) -> Result<Verified, IndexError> {
+    let reader = plain.reader();
+    let work = move |sink: &mut dyn Write| {
+        let mut encoder = crate::compression::Encoder::new(compression, sink)?;
+        io::copy(&mut BufReader::with_capacity(BLOCK, reader), &mut encoder)?;
+        encoder.finish().map(drop)
+    };
+    written(store, work).await.map_err(|error| match error {
+        IndexError::Write(source) => IndexError::Compress { compression, source },
+        other => other,
+    })
+}
+
+/// What `work` writes, on a blocking thread.
+pub async fn written(
+    store: &ArtifactStore,
+    work: impl FnOnce(&mut dyn Write) -> io::Result<()> + Send + 'static,
+) -> Result<Verified, IndexError> {
     let mut verifier = store.verifier(&Expected::default(), &LISTED);
     let (sender, mut receiver) = mpsc::channel(4);
-    let reader = plain.reader();
-    let work = tokio::task::spawn_blocking(move || copy(reader, compression, sender));
+    let work = tokio::task::spawn_blocking(move || {
+        let mut sink = Sink { sender, block: BytesMut::with_capacity(BLOCK) };
+        work(&mut sink)?;
+        sink.flush()
+    });
     let mut pushed = Ok(());
     while let (Ok(()), Some(bytes)) = (&pushed, receiver.recv().await) {
         pushed = verifier.push(bytes).await;
     }
-    // Without a receiver the compressor ends, too: it is always joined.
+    // Without a receiver the work ends, too: it is always joined.
     drop(receiver);
-    let compressed = work.await.map_err(|_| IndexError::Interrupted)?;
+    let ended = work.await.map_err(|_| IndexError::Interrupted)?;
     pushed?;
-    compressed.map_err(|source| IndexError::Compress { compression, source })?;
+    ended.map_err(IndexError::Write)?;
     Ok(verifier.finish().await?)
-}
-
-fn copy(
-    reader: impl Read,
-    compression: Compression,
-    sender: mpsc::Sender<Bytes>,
-) -> io::Result<()> {
-    let sink = Sink { sender, block: BytesMut::with_capacity(BLOCK) };
-    let mut encoder = crate::compression::Encoder::new(compression, sink)?;
-    io::copy(&mut BufReader::with_capacity(BLOCK, reader), &mut encoder)?;
-    encoder.finish()?.flush()
 }
 
 /// Sends what is written in blocks. A receiver that is gone is an error: nobody wants the rest.
@@ -227,6 +239,8 @@ fn date(seconds: i64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read as _;
+
     use super::*;
     use crate::{compression::Bound, release::Release};
 

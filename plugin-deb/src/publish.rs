@@ -23,6 +23,7 @@ mod structured;
 mod suite;
 mod pool;
 mod companions;
+mod contents;
 
 use structured::structured;
 

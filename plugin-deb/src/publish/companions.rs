@@ -1,16 +1,20 @@
 //! What clients of a structured publication find beside its indices of packages.
 //!
 //! Upstream's optional files (translations, lists of files and commands, data for software centres,
-//! the installer) are passed through where they are still true; what is not published is not listed
+//! the installer) are passed through where they are still true, and lists of files are else
+//! [made so](super::contents); what is not published is not listed
 //! either, since clients fail on a listed file that is absent. Each index has a small `Release` of
 //! its own beside it, which the Debian installer reads.
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::{collections::BTreeMap, fmt::Write as _, sync::Arc};
 
-use pulp_models::{RelativePath, store::ArtifactStore};
+use pulp_models::{
+    RelativePath,
+    store::{ArtifactStore, Verified},
+};
 use pulp_stages::publish::{PublicationWriter, PublishContext, PublishError, PublishedUnit};
 
-use super::{path, suite::Suites};
+use super::{contents::filtered, path, suite::Suites};
 use crate::{
     Deb,
     content::{self, DebContent, IndexFile, ReleaseFile},
@@ -23,34 +27,66 @@ use crate::{
 /// The largest release file in bytes; Debian's have 150 KB.
 const MAX_RELEASE: u64 = 64 << 20;
 
-/// Publishes what is passed through of all distributions; gives what each is to list of it.
+/// What a distribution has beside its indices of packages.
+#[derive(Default)]
+pub(super) struct Companions {
+    /// Published already, to be listed.
+    pub(super) listed: ReleaseWriter,
+    /// Plain files, to be published in every compression: by path below the release file's directory.
+    pub(super) filtered: Vec<(RelativePath, Verified)>,
+}
+
+/// Publishes what is passed through of all distributions; gives what is left to do for each.
 pub(super) async fn pass_through(
     context: &PublishContext<Deb>,
-    suites: &Suites,
+    suites: &mut Suites,
     writer: &mut PublicationWriter,
-) -> Result<BTreeMap<String, ReleaseWriter>, PublishError> {
+) -> Result<BTreeMap<String, Companions>, PublishError> {
     let mut upstream = BTreeMap::new();
-    for (name, suite) in &suites.by_distribution {
+    for (name, suite) in &mut suites.by_distribution {
         // A flat repository has no place of its own for such files.
         let release = suite.release.as_ref().filter(|_| !name.ends_with('/'));
         if let Some(release) = release {
             let read = read_release(&context.installation.store, release).await;
-            upstream.extend(read.map(|text| (name.clone(), (text, release.filtered))));
+            let names = suite.names.take().map(Arc::new);
+            upstream.extend(read.map(|text| (name.clone(), (text, names))));
         }
     }
-    let mut listed: BTreeMap<String, ReleaseWriter> = BTreeMap::new();
+    let mut companions: BTreeMap<String, Companions> = BTreeMap::new();
     let mut contents = context.contents_of(content::INDEX_FILE);
     while let Some(page) = contents.next_page().await? {
         for unit in page {
             let DebContent::IndexFile(index) = &unit.content else { continue };
-            let Some((release, filtered)) = upstream.get(&index.distribution) else { continue };
-            if !index.on_demand && is_true(index.family, *filtered) {
-                let into = listed.entry(index.distribution.clone()).or_default();
-                publish_file(&unit, index, release, into, writer).await?;
+            let Some((release, names)) = upstream.get(&index.distribution) else { continue };
+            if index.on_demand {
+                continue;
+            }
+            let into = companions.entry(index.distribution.clone()).or_default();
+            if is_true(index.family, names.is_some()) {
+                publish_file(&unit, index, release, &mut into.listed, writer).await?;
+            } else if let (Family::Contents, Some(names), Some(name)) =
+                (index.family, names, name_of(index))
+                && let Some(plain) = filtered(context, &unit, index, release, names).await?
+            {
+                name_all(index, &mut into.listed);
+                into.filtered.push((path(name)?, plain));
             }
         }
     }
-    Ok(listed)
+    Ok(companions)
+}
+
+/// The plain file's path below the release file's directory.
+pub(super) fn name_of(index: &IndexFile) -> Option<&str> {
+    index.path.as_str().strip_prefix("dists/")?.strip_prefix(&index.distribution)?.strip_prefix('/')
+}
+
+/// Clients ask for files of architecture `all` only where it is named.
+fn name_all(index: &IndexFile, listed: &mut ReleaseWriter) {
+    let all = "all".to_owned();
+    if index.architecture.as_ref() == Some(&all) && listed.fields.architectures.is_empty() {
+        listed.fields.architectures.push(all);
+    }
 }
 
 /// Whether upstream's file still says the truth where, with `filtered`, packages were left out. A
@@ -90,7 +126,7 @@ async fn publish_file(
     writer: &mut PublicationWriter,
 ) -> Result<(), PublishError> {
     let directory = format!("dists/{}/", index.distribution);
-    let Some(plain) = index.path.as_str().strip_prefix(&directory) else { return Ok(()) };
+    let Some(plain) = name_of(index) else { return Ok(()) };
     let mut found = false;
     for (suffix, digests) in &index.files {
         let name = format!("{plain}{suffix}");
@@ -111,11 +147,8 @@ async fn publish_file(
     {
         listed.list(path(plain)?, size, expected.digests.clone());
     }
-    // Clients ask for files of architecture `all` only where it is named.
-    let all = "all".to_owned();
-    if found && index.architecture.as_ref() == Some(&all) && listed.fields.architectures.is_empty()
-    {
-        listed.fields.architectures.push(all);
+    if found {
+        name_all(index, listed);
     }
     Ok(())
 }

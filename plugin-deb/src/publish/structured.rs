@@ -17,7 +17,8 @@ use pulp_stages::{
 };
 
 use super::{
-    companions, failed, path,
+    companions::{self, Companions},
+    failed, path,
     pool::{Place, Pool},
     suite::{Suite, Suites},
 };
@@ -47,10 +48,10 @@ pub(super) async fn structured(
         suites = Suites::of_packages(context).await?;
         write_stanzas(&mut suites, context, writer).await?;
     }
-    let mut listed = companions::pass_through(context, &suites, writer).await?;
+    let mut companions = companions::pass_through(context, &mut suites, writer).await?;
     for (name, suite) in suites.by_distribution {
-        let listed = listed.remove(&name).unwrap_or_default();
-        publish_suite(suite, listed, context, key.as_ref(), now, writer).await?;
+        let companions = companions.remove(&name).unwrap_or_default();
+        publish_suite(suite, companions, context, key.as_ref(), now, writer).await?;
     }
     if let Some(key) = key {
         let public =
@@ -111,6 +112,7 @@ async fn write_stanzas(
             let suite = suites.by_distribution.get_mut(distribution);
             let names = suite.as_ref().and_then(|suite| suite.indices_of(&unit.content));
             let Some((suite, names)) = suite.zip(names) else { return Ok(false) };
+            suite.note(&unit.content);
             let Place { stanza, files } = pool.place(&unit)?;
             for name in names {
                 let index = suite.indices.entry(name).or_insert_with(|| IndexWriter::new(store));
@@ -124,16 +126,17 @@ async fn write_stanzas(
     Ok(true)
 }
 
-/// Compresses, lists, signs and publishes what was written, beside what is `listed` already.
+/// Compresses, lists, signs and publishes what was written, beside its `companions`.
 async fn publish_suite(
     suite: Suite,
-    listed: ReleaseWriter,
+    companions: Companions,
     context: &PublishContext<Deb>,
     key: Option<&SigningKey>,
     now: i64,
     writer: &mut PublicationWriter,
 ) -> Result<(), PublishError> {
     let days = context.options.valid_for.map(i64::from);
+    let Companions { listed, filtered } = companions;
     let mut fields = suite.fields;
     fields.architectures.extend(listed.fields.architectures);
     let mut release = ReleaseWriter {
@@ -145,7 +148,8 @@ async fn publish_suite(
         files: listed.files,
     };
     let directory = format!("dists/{}/", suite.path);
-    let mut finished = Vec::new();
+    let mut finished: Vec<_> =
+        filtered.into_iter().map(|(name, plain)| (name, Arc::new(plain))).collect();
     let mut files = Vec::new();
     for (name, index) in suite.indices {
         if let Some((path, text)) = companions::index_release(&name, &release.fields)? {

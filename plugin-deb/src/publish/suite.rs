@@ -12,6 +12,7 @@ use pulp_stages::{
     publish::{PublishContext, PublishError},
 };
 
+use super::contents::Names;
 use crate::{
     Deb,
     content::{self, DebContent, Package, ReleaseFile},
@@ -34,6 +35,8 @@ pub(super) struct Suite {
     pub(super) fields: ReleaseFields,
     /// Upstream's release file, if there is one.
     pub(super) release: Option<ReleaseFile>,
+    /// The names of its packages, if some were left out that upstream has.
+    pub(super) names: Option<Names>,
     /// Indices being written, by their path below the release file's directory.
     pub(super) indices: BTreeMap<String, IndexWriter>,
 }
@@ -173,7 +176,21 @@ impl Suite {
         }
         fields.components = components;
         fields.architectures = architectures;
-        Self { path, fields, release, indices: BTreeMap::new() }
+        let filtered = release.as_ref().is_some_and(|release| release.filtered);
+        let names = filtered.then(Names::new);
+        Self { path, fields, release, names, indices: BTreeMap::new() }
+    }
+
+    /// Notes the name of a package, if names are of use.
+    pub(super) fn note(&mut self, content: &DebContent) {
+        let name = match content {
+            DebContent::Package(package) => &package.package,
+            DebContent::SourcePackage(package) => &package.package,
+            _ => return,
+        };
+        if let Some(names) = self.names.as_mut().filter(|names| !names.contains(name.as_str())) {
+            names.insert(name.as_str().into());
+        }
     }
 
     /// The indices in which a package stands; `None` if its component or its architecture is not

@@ -8,13 +8,16 @@ use crate::kit::{Dist, How, Lab, package};
 
 const GZ: &[Compression] = &[Compression::Gz];
 
+const LIST: &str =
+    "usr/bin/hello utils/hello\nusr/share/both utils/other,hello\nusr/bin/other utils/other\n";
+
 /// A distribution with everything that a client may ask for; the plain files are not there.
 fn full(lab: &Lab) -> Dist {
     let both = &[Compression::Plain, Compression::Gz];
     let mut dist = Dist::stable()
         .packages(&package(&lab.upstream, "hello", "1.0", "amd64"))
         .file("main/i18n/Translation-en", "Package: hello\n", both)
-        .file("main/Contents-amd64", "usr/bin/hello utils/hello\n", both)
+        .file("main/Contents-amd64", LIST, both)
         .file("main/Contents-all", "usr/share/doc/x doc/x\n", both)
         .file("main/cnf/Commands-amd64", "hello\n", both)
         .file("main/binary-amd64/Packages.diff/Index", "x", &[Compression::Plain])
@@ -83,10 +86,17 @@ both_databases! {
         let files = lab.publish(json!({})).await;
         let release = Release::parse(&files["dists/stable/Release"]).expect("a release file");
         assert!(release.file("main/i18n/Translation-en.gz").is_some());
-        let is_of_others = |path: &&String| path.contains("Contents") || path.contains("cnf/");
-        assert_eq!(files.keys().find(is_of_others), None);
-        assert!(release.files.keys().all(|path| !path.as_str().contains("Contents")));
-        assert!(!release.fields.architectures.contains(&"all".to_owned()));
+        assert_eq!(files.keys().find(|path| path.contains("cnf/")), None);
+        let list = String::from_utf8_lossy(&files["dists/stable/main/Contents-amd64"]);
+        assert_eq!(list, "usr/bin/hello utils/hello\nusr/share/both hello\n");
+        for name in ["Contents-amd64.gz", "Contents-amd64.xz", "Contents-all.gz"] {
+            let path = format!("main/{name}");
+            let bytes = &files[&format!("dists/stable/{path}")];
+            let listed = release.file(&path).expect("listed");
+            assert_eq!(listed.size, Some(bytes.len() as u64), "{name}");
+        }
+        assert!(files["dists/stable/main/Contents-all"].is_empty(), "its package is left out");
+        assert!(release.fields.architectures.contains(&"all".to_owned()), "for `Contents-all`");
     }
 
     async fn every_listed_file_of_a_structured_publication_is_there(db: TestDatabase) {
