@@ -35,8 +35,9 @@ pub enum Compression {
 const MEMORY_LIMIT: u64 = 256 << 20;
 
 /// Without a listed size: how many bytes one compressed byte may become, and how many any file may.
-const RATIO_LIMIT: u64 = 400;
-const SIZE_LIMIT: u64 = 64 << 30;
+/// Debian's lists of packages become five times as long, its lists of files twenty times.
+const RATIO_LIMIT: u64 = 100;
+const SIZE_LIMIT: u64 = 16 << 30;
 /// A small file may have any ratio.
 const ALWAYS_ALLOWED: u64 = 64 << 20;
 

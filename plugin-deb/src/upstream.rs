@@ -16,6 +16,7 @@ use pulp_models::{
 };
 use pulp_stages::{
     download::{DownloadError, DownloadRequest, Downloader},
+    options::OptionsError,
     sync::{SyncError, Warnings},
 };
 
@@ -27,7 +28,7 @@ use crate::{
 
 mod dates;
 
-pub use dates::{DateProblem, check_dates};
+pub use dates::{DateProblem, check_dates, future_date};
 
 /// The largest release file in bytes. Debian's have 150 KB, Ubuntu's 400 KB.
 const MAX_RELEASE: u64 = 64 << 20;
@@ -48,8 +49,10 @@ impl Distribution {
     /// Reads a distribution's name.
     pub fn new(name: &str) -> Result<Self, SyncError> {
         let invalid = |error| {
-            SyncError::plugin(format!("Distribution `{name}` is no path: {error}"))
-                .with_hint("write it as in apt's sources, e.g. `bookworm`, `stable/updates`, `./`")
+            OptionsError::new(format!(
+                "distribution `{name}` is no path: {error}; write it as in apt's sources, e.g. \
+                 `bookworm`, `stable/updates`, `./`"
+            ))
         };
         let flat = name.ends_with('/');
         let path = name.trim_start_matches("./").trim_matches('/');

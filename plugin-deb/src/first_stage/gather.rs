@@ -18,7 +18,7 @@ use crate::{
     index_fetch::{FetchedIndex, IndexFetcher, Problem},
     options::DebRemoteOptions,
     selection::{Index, Selection, select},
-    upstream::{Distribution, ReleaseFetcher, SignedRelease, check_dates},
+    upstream::{Distribution, ReleaseFetcher, SignedRelease, check_dates, future_date},
 };
 
 /// Listed files of one distribution that are fetched at once (the remote's own limit counts too).
@@ -88,6 +88,9 @@ impl Gatherer {
         let releases = &self.releases;
         let last = releases.known.get(&distribution.name).and_then(|release| release.date);
         let url = releases.url_of(distribution, signed.files[0].0);
+        if let Some(warning) = future_date(&url, &signed.release, releases.now) {
+            self.warnings.add(warning);
+        }
         check_dates(&url, &signed.release, last, &self.options, releases.now)
     }
 

@@ -23,6 +23,14 @@ pub enum DateProblem {
     },
 }
 
+/// What is said of a release file from `url` that is dated after `now`. apt takes none that is more
+/// than ten seconds ahead (`Acquire::Max-FutureTime`).
+pub fn future_date(url: &RemoteUrl, release: &Release, now: i64) -> Option<String> {
+    let date = release.date.filter(|date| *date > now.saturating_add(10))?;
+    let date = day(date);
+    Some(format!("`{url}` is dated {date}, which is still to come: apt refuses it until then"))
+}
+
 /// Refuses the release file from `url` after its `Valid-Until`, and one older than `last`, the date
 /// of the one that was mirrored before. The options may allow either.
 pub fn check_dates(

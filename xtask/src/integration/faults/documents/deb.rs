@@ -1,6 +1,10 @@
 //! Release files and indices of apt repositories.
 
-use std::io::Write as _;
+use std::{
+    io::Write as _,
+    process::{Command, Stdio},
+    thread,
+};
 
 use flate2::{Compression, write::GzEncoder};
 
@@ -27,6 +31,10 @@ pub(super) const DOCUMENTS: &[Document] = &[
     document("a bomb of which the release file tells nothing", Told(&[INDEX, "more than"]), || {
         compressed(100 << 20, None)
     }),
+    document("a bomb in xz", Told(&["Packages.xz", "more than"]), || bomb("xz", ".xz")),
+    document("a bomb in bz2", Told(&["Packages.bz2", "more than"]), || bomb("bzip2", ".bz2")),
+    document("a bomb in zstd", Told(&["Packages.zst", "more than"]), || bomb("zstd", ".zst")),
+    document("a bomb in lzma", Told(&["Packages.lzma", "more than"]), || bomb("lzma", ".lzma")),
     document("a field of 100 MB", Told(&[INDEX, "longer than"]), || {
         let filler = "x".repeat(100 << 20);
         plain(&stanza(&filler, "pool/hello.deb", "3"))
@@ -81,13 +89,33 @@ fn compressed(length: usize, told: Option<usize>) -> Files {
         encoder.write_all(&piece).expect("memory takes everything");
     }
     let index = encoder.finish().expect("memory takes everything");
-    let mut lines = format!(" {} {} {INDEX}.gz\n", sha256(&index), index.len());
+    listed(index, ".gz", told)
+}
+
+/// The same of 100 MB by one of the usual programs; the release file tells nothing.
+fn bomb(program: &str, suffix: &str) -> Files {
+    let mut command = Command::new(program);
+    command.args(["-1", "--stdout"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut running = command.spawn().expect("it is there");
+    let mut input = running.stdin.take().expect("it is piped");
+    let writer = thread::spawn(move || {
+        let piece = vec![b'\n'; 1 << 20];
+        (0..100).try_for_each(|_| input.write_all(&piece))
+    });
+    let output = running.wait_with_output().expect("it ends");
+    writer.join().expect("it does not panic").expect("it reads everything");
+    listed(output.stdout, suffix, None)
+}
+
+/// An archive with this index and, if it is listed, a plain one of `told` bytes.
+fn listed(index: Vec<u8>, suffix: &str, told: Option<usize>) -> Files {
+    let mut lines = format!(" {} {} {INDEX}{suffix}\n", sha256(&index), index.len());
     if let Some(told) = told {
         let line = format!(" {DIGEST} {told} {INDEX}\n");
         lines.push_str(&line);
     }
     let mut files = release(&lines);
-    files.insert(format!("dists/stable/{INDEX}.gz"), index);
+    files.insert(format!("dists/stable/{INDEX}{suffix}"), index);
     files
 }
 
