@@ -12,7 +12,7 @@ use pulp_stages::{
     plugin::{Addition, CommandContext, CommandError, PluginFailure},
 };
 
-use crate::{Deb, content::DebContent, options::place};
+use crate::{Deb, content::DebContent, options::place, upstream::with_causes};
 
 mod read;
 
@@ -74,8 +74,8 @@ impl Upload {
         let work = tokio::task::spawn_blocking(move || {
             let read = |file: &PathBuf| {
                 read::read(file, &upload.distribution, &upload.component).map_err(|error| {
-                    let message = format!("Failed to read `{}`", file.display());
-                    PluginFailure::new(message).caused_by(error).into()
+                    let (file, reason) = (file.display(), with_causes(&error));
+                    CommandError::Usage(format!("Failed to read `{file}`: {reason}"))
                 })
             };
             upload.files.iter().map(read).collect()

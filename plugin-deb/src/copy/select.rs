@@ -64,6 +64,7 @@ impl Stage<DebContent> for CopyPackages {
     ) -> Result<(), StageError> {
         let choice = self.choose(&output).await?;
         let mut seen: HashSet<[u8; 16]> = HashSet::new();
+        let mut finds_any = false;
         for number in 0..self.sources.len() {
             let (mut pages, mut position) = (Pages::of(self.sources[number]), 0);
             while let Some(page) = pages.next(&self.installation).await? {
@@ -74,6 +75,7 @@ impl Stage<DebContent> for CopyPackages {
                         None => self.matches(&unit),
                     };
                     position += 1;
+                    finds_any |= is_wanted;
                     let is_new = |place: pulp_models::Key| seen.insert(beginning(&place.0));
                     if is_wanted && unit.repo_key().is_none_or(is_new) {
                         let artifacts = artifacts(id, &page.artifacts, &page.remote_artifacts)?;
@@ -81,6 +83,9 @@ impl Stage<DebContent> for CopyPackages {
                     }
                 }
             }
+        }
+        if !finds_any {
+            self.warnings.add("No source has a package that is to be copied".to_owned());
         }
         Ok(())
     }

@@ -176,7 +176,7 @@ both_databases! {
         let error = lab.failure(How::with(&json!({ "components": ["contrib"] }))).await;
         assert!(error.contains("lists no packages"), "{error}");
         let error = lab.failure(How::with(&json!({ "distributions": [] }))).await;
-        assert!(error.contains("No distribution is chosen"), "{error}");
+        assert!(error.contains("no distribution is chosen"), "{error}");
         let error = lab.failure(How::with(&json!({ "distributions": ["../x"] }))).await;
         assert!(error.contains("`../x` is no path"), "{error}");
     }

@@ -17,7 +17,9 @@ use crate::{
 mod apt;
 mod archive;
 mod differential;
+mod chosen;
 mod faults;
+mod keys;
 mod own;
 mod race;
 mod suite;
@@ -60,6 +62,16 @@ pub(super) fn cases() -> Vec<Case> {
         case("apt updates while publications replace each other", race::updates),
         case("packages of one's own are uploaded and installed", own::uploaded),
         case("versions are compared and rolled back", own::rolled_back),
+        case(
+            "a key that has expired or was revoked is refused and named",
+            keys::expired_or_revoked,
+        ),
+        case("apt believes publications signed by a key of the user's", keys::of_ones_own),
+        case("signing keys are encrypted once there is a key file", keys::encrypted),
+        case("chosen packages come with what they need, in the newest version", chosen::packages),
+        case("an archive with lzma alone is read", chosen::lzma),
+        case("a repository says of itself what the user wants", chosen::fields),
+        case("a mistyped URL of a mirror is told, and undone", chosen::url),
         case("an unchanged archive makes no version", unchanged),
         case("a changed archive replaces the old package", changed),
         case("a wrong signature is refused and the key named", wrong_key),

@@ -71,7 +71,8 @@ pub(super) async fn between(
     from: VersionNumber,
     to: VersionNumber,
 ) -> CommandResult<Vec<Difference>> {
-    for wanted in [from, to] {
+    // What was asked for is told to be absent, rather than the one before it.
+    for wanted in [to, from] {
         installation.version(repository, Some(wanted)).await?;
     }
     let mut differences = Vec::new();

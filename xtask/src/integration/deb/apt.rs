@@ -133,6 +133,13 @@ impl Apt {
         run::output_of(command.args(["search", path]))
     }
 
+    /// What `apt-cache policy` says of the archive.
+    pub(super) fn policy(&self) -> Result<String> {
+        let mut command = Command::new("apt-cache");
+        command.env("APT_CONFIG", self.folder.path().join("apt.conf"));
+        run::output_of(command.arg("policy"))
+    }
+
     /// Downloads a package and returns its bytes.
     pub(super) fn download(&self, name: &str) -> Result<Vec<u8>> {
         let folder: PathBuf = self.folder.path().join("download");

@@ -17,12 +17,23 @@ const COMPONENT: &str = "dists/stable/main";
 /// Packages in a folder, and a key to sign them with.
 pub(super) struct Archive {
     folder: TempDir,
+    /// What gpg takes for the time, if not now.
+    time: Option<&'static str>,
 }
 
 impl Archive {
     /// An empty archive with a key of its own.
     pub(super) fn new() -> Result<Self> {
-        let archive = Self { folder: tempfile::tempdir()? };
+        Self::with_key(None, "never")
+    }
+
+    /// One whose key was good for a year, long ago, and signs at that time.
+    pub(super) fn of_the_past() -> Result<Self> {
+        Self::with_key(Some("20200102T000000"), "1y")
+    }
+
+    fn with_key(time: Option<&'static str>, good_for: &str) -> Result<Self> {
+        let archive = Self { folder: tempfile::tempdir()?, time };
         fs::create_dir_all(archive.root().join("pool/main"))?;
         run::output_of(archive.gpg().args([
             "--passphrase",
@@ -31,11 +42,36 @@ impl Archive {
             "Lab <lab@example.invalid>",
             "ed25519",
             "sign",
-            "never",
+            good_for,
         ]))?;
-        let key = run::output_of(archive.gpg().args(["--armor", "--export"]))?;
-        fs::write(archive.key(), key)?;
+        archive.export()?;
         Ok(archive)
+    }
+
+    /// Writes the public key as it is now.
+    fn export(&self) -> Result<()> {
+        let key = run::output_of(self.gpg().args(["--armor", "--export"]))?;
+        Ok(fs::write(self.key(), key)?)
+    }
+
+    /// Revokes the key; what it has signed stays as it is.
+    pub(super) fn revoke(&self) -> Result<()> {
+        let folder = self.folder.path().join("openpgp-revocs.d");
+        let prepared = fs::read_dir(&folder)?.next().context("gpg prepares a revocation")??.path();
+        // A colon keeps people from importing it by mistake.
+        let text = fs::read_to_string(prepared)?.replace(":-----BEGIN", "-----BEGIN");
+        let certificate = self.folder.path().join("revocation.asc");
+        fs::write(&certificate, text)?;
+        run::output_of(self.gpg().arg("--import").arg(certificate))?;
+        self.export()
+    }
+
+    /// A file with the secret key, armoured.
+    pub(super) fn secret_key(&self) -> Result<PathBuf> {
+        let file = self.folder.path().join("secret.asc");
+        let key = run::output_of(self.gpg().args(["--armor", "--export-secret-keys"]))?;
+        fs::write(&file, key)?;
+        Ok(file)
     }
 
     /// The public key, armoured.
@@ -53,12 +89,17 @@ impl Archive {
 
     /// Builds a package with one file in it.
     pub(super) fn add_package(&mut self, name: &str, version: &str, arch: &str) -> Result<()> {
-        self.build_package(name, version, arch, "kept, whatever it is")
+        self.build_package(name, version, arch, "X-Lab-Field: kept, whatever it is")
+    }
+
+    /// Builds a package that needs others.
+    pub(super) fn add_dependent(&mut self, name: &str, version: &str, needs: &str) -> Result<()> {
+        self.build_package(name, version, "amd64", &format!("Depends: {needs}"))
     }
 
     /// Builds a package again, so that it is another one of the same name.
     pub(super) fn change_package(&mut self, name: &str, version: &str, arch: &str) -> Result<()> {
-        self.build_package(name, version, arch, "another one")
+        self.build_package(name, version, arch, "X-Lab-Field: another one")
     }
 
     fn build_package(&self, name: &str, version: &str, arch: &str, field: &str) -> Result<()> {
@@ -66,7 +107,7 @@ impl Archive {
         fs::create_dir_all(tree.join("DEBIAN"))?;
         let control = format!(
             "Package: {name}\nVersion: {version}\nArchitecture: {arch}\n\
-             Maintainer: Lab <lab@example.invalid>\nX-Lab-Field: {field}\n\
+             Maintainer: Lab <lab@example.invalid>\n{field}\n\
              Priority: required\nDescription: a package\n of the lab\n"
         );
         fs::write(tree.join("DEBIAN/control"), control)?;
@@ -191,6 +232,9 @@ impl Archive {
     fn gpg(&self) -> Command {
         let mut command = Command::new("gpg");
         command.arg("--homedir").arg(self.folder.path()).args(["--batch", "--yes", "--quiet"]);
+        if let Some(time) = self.time {
+            command.args(["--faked-system-time", time]);
+        }
         command
     }
 
