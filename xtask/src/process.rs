@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    path::Path,
+    path::{Path, PathBuf},
     sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant},
@@ -34,6 +34,11 @@ pub(crate) fn memory(id: u32) -> Result<Memory> {
     Ok(Memory { now, peak })
 }
 
+/// The file that a process executes; `id` may be `self`.
+fn program(id: &str) -> Option<PathBuf> {
+    fs::read_link(format!("/proc/{id}/exe")).ok()
+}
+
 /// How many files, sockets and pipes a living process has open.
 pub(crate) fn handles(id: u32) -> Result<usize> {
     Ok(fs::read_dir(format!("/proc/{id}/fd"))?.count())
@@ -58,7 +63,10 @@ pub(crate) fn watch(running: Running, folder: &Path, limit: Duration) -> Result<
         let watcher = scope.spawn(|| {
             let (mut most, mut disk) = (0, 0);
             while !ended.load(Ordering::Relaxed) {
-                most = memory(id).map_or(most, |memory| memory.peak.max(most));
+                // Until it executes its program, its memory is this one's.
+                if program(&id.to_string()) != program("self") {
+                    most = memory(id).map_or(most, |memory| memory.peak.max(most));
+                }
                 disk = disk.max(size_of(folder));
                 thread::sleep(GLANCE);
             }
