@@ -51,15 +51,18 @@ struct Seen {
 impl Suites {
     /// The distributions of which there is a release file, as that describes them.
     pub(super) async fn of_releases(context: &PublishContext<Deb>) -> Result<Self, PublishError> {
-        let mut suites = Self::default();
+        let mut releases = BTreeMap::new();
         let mut contents = context.contents_of(content::RELEASE_FILE);
         while let Some(page) = contents.next_page().await? {
             for unit in page {
                 if let DebContent::ReleaseFile(release) = unit.content {
-                    let name = release.distribution.clone();
-                    suites.add(&name, Some(release), Seen::default(), &context.options)?;
+                    releases.insert(release.distribution.clone(), release);
                 }
             }
+        }
+        let mut suites = Self::default();
+        for (name, release) in releases {
+            suites.add(&name, Some(release), Seen::default(), &context.options)?;
         }
         Ok(suites)
     }
