@@ -73,7 +73,8 @@ impl<P: Plugin> PublishContext<P> {
     fn pages(&self, only: Option<&'static str>, total: u64) -> Contents<'_, P> {
         let counter = self.progress.counter("publish.reading.content", "Reading Content");
         counter.set_total(total);
-        Contents { context: self, only, read: Read::First, counter }
+        let read = if total == 0 { Read::Ended } else { Read::First };
+        Contents { context: self, only, read, left: total, counter }
     }
 
     /// Notes something that does not stop it but that a person should know.
@@ -102,6 +103,9 @@ pub struct Contents<'a, P: Plugin> {
     context: &'a PublishContext<P>,
     only: Option<&'static str>,
     read: Read<P::Content>,
+    /// Units that have not been read yet. Nothing is looked for after the last one: what there is
+    /// little of mostly comes first, and the rest of the version is long.
+    left: u64,
     counter: Counter,
 }
 
@@ -129,7 +133,8 @@ impl<P: Plugin> Contents<'_, P> {
         };
         let units = reading.await.map_err(|_| PublishError::Cancelled)??;
         let Some(last) = units.last() else { return Ok(None) };
-        if units.len() == PAGE as usize {
+        self.left = self.left.saturating_sub(units.len() as u64);
+        if self.left > 0 {
             self.read = Read::Next(self.page_after(Some(last.id)));
         }
         self.counter.add(units.len() as u64);
@@ -140,12 +145,13 @@ impl<P: Plugin> Contents<'_, P> {
     fn page_after(&self, after: Option<ContentId>) -> JoinHandle<Page<P::Content>> {
         let (repository, number) = (self.context.repository.id, self.context.version.number);
         let (db, only) = (self.context.installation.db.clone(), self.only);
+        let limit = u32::try_from(self.left).unwrap_or(PAGE).min(PAGE);
         tokio::spawn(async move {
             let (stored, artifacts) = db
                 .read(move |connection| {
                     let columns = Columns::All;
                     let stored =
-                        version::page(connection, repository, number, only, columns, after, PAGE)?;
+                        version::page(connection, repository, number, only, columns, after, limit)?;
                     let ids: Vec<ContentId> = stored.iter().map(|unit| unit.id).collect();
                     let artifacts = content_artifact::load(connection, &ids)?;
                     Ok((stored, artifacts))
