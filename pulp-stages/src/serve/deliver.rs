@@ -18,6 +18,7 @@ use super::{
     fill_reader::{self, Beginning},
     media_type,
     response::{Plan, Representation, etag, explain, system_time},
+    sendfile::Wish,
 };
 
 /// Something that can be served: bytes in the store, or a content artifact, which may have to be
@@ -104,9 +105,12 @@ impl Delivery<'_> {
             Plan::Answer(response) => return Ok(self.without_bytes(response)),
             Plan::Send(head, range) => (head, range.unwrap_or(0..stored.size)),
         };
-        let body = self.app.inner.stored.open(stored, range).await?;
+        let wish = Wish::default();
+        let body = self.app.inner.stored.open(stored, range, wish.clone()).await?;
         self.app.inner.metrics.from_store.add(1);
-        Ok(Response::from_parts(head, body))
+        let mut response = Response::from_parts(head, body);
+        response.extensions_mut().insert(wish);
+        Ok(response)
     }
 
     async fn on_demand(&self, key: &FileKey) -> Response {

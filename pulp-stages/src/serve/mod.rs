@@ -30,12 +30,14 @@ mod media_type;
 mod metrics;
 mod observe;
 mod pace;
+mod buffers;
 mod cache;
 mod range;
 mod request_path;
 mod resolve;
 mod response;
 mod scrape;
+mod sendfile;
 mod server;
 mod settings;
 mod status;
@@ -148,6 +150,10 @@ impl ContentApp {
             None => head.headers.get(header::HOST)?.to_str().ok()?,
         };
         let host: Authority = host.parse().ok()?;
+        if host.as_str().contains('@') {
+            // A user's name is no part of a host (RFC 9110 §7.2), and would mislead who follows it.
+            return None;
+        }
         let forwarded = head.headers.get("x-forwarded-proto");
         let is_secure = settings.is_secure || forwarded.is_some_and(|scheme| scheme == "https");
         let scheme = if is_secure { "https" } else { "http" };

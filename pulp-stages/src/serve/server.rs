@@ -6,15 +6,16 @@
 
 use std::{future::poll_fn, io, net::SocketAddr, sync::Arc, task::Poll, time::Duration};
 
-use axum::{Router, body::Body, extract::Request};
-use hyper::body::Incoming;
+use axum::{Router, body::Body};
+use futures::TryFutureExt as _;
+use http::{Request, Version};
+use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::{
         conn::auto,
         graceful::{GracefulShutdown, Watcher},
     },
-    service::TowerToHyperService,
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -33,6 +34,7 @@ use super::{
     metrics::Metrics,
     observe::Client,
     pace::Pace,
+    sendfile::{FileSocket, Lane},
 };
 
 /// Limits of the server.
@@ -205,29 +207,43 @@ impl Limits {
     ) {
         // Responses are written in large pieces; waiting for more would only delay the last one.
         let _ = socket.set_nodelay(true);
+        let socket = FileSocket::new(socket);
+        let lane = socket.lane();
         let socket = GuardedIo::new(socket, self.patience, self.metrics.traffic.clone());
         let Some(tls) = &self.tls else {
-            return self.http(socket, address, router, watcher).await;
+            return self.http(socket, lane, address, router, watcher).await;
         };
         match timeout(self.patience.opening, tls.accept(socket)).await {
-            Ok(Ok(socket)) => self.http(socket, address, router, watcher).await,
+            Ok(Ok(socket)) => self.http(socket, None, address, router, watcher).await,
             Ok(Err(error)) => tracing::debug!(%error, "A TLS handshake failed"),
             Err(_) => tracing::debug!("A TLS handshake took too long"),
         }
     }
 
-    async fn http<S>(&self, socket: S, address: SocketAddr, router: Router, watcher: Watcher)
-    where
+    async fn http<S>(
+        &self,
+        socket: S,
+        lane: Option<Lane>,
+        address: SocketAddr,
+        router: Router,
+        watcher: Watcher,
+    ) where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let Patience { window, minimum, .. } = self.patience;
-        let service = router.map_request(move |request: hyper::Request<Incoming>| -> Request {
+        let service = service_fn(move |request: Request<Incoming>| {
+            let lane = lane.clone().filter(|_| request.version() < Version::HTTP_2);
             let (mut head, body) = request.into_parts();
             head.extensions.insert(Client(address));
-            let pace = Pace::new(window, minimum);
-            Request::from_parts(head, GuardedBody::guard(Body::new(body), pace))
+            let body = GuardedBody::guard(Body::new(body), Pace::new(window, minimum));
+            let answer = router.clone().oneshot(Request::from_parts(head, body));
+            answer.map_ok(move |response| {
+                if let Some(lane) = lane {
+                    lane.fulfil(&response);
+                }
+                response
+            })
         });
-        let service = TowerToHyperService::new(service);
         let connection = self.http.serve_connection(TokioIo::new(socket), service).into_owned();
         if let Err(error) = watcher.watch(connection).await {
             tracing::debug!(%error, "A connection was cut");

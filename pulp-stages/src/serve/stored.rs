@@ -1,10 +1,9 @@
 //! Bodies from the artifact store.
 //!
-//! The first read happens before the response's head is sent, in the same hop to the blocking pool
-//! that opens the file: small files are done with it, and a missing file can still be answered
-//! properly. Small files that were asked for lately are kept in memory, and what the system has in
-//! its cache is read without a hop: a hop costs more than to copy what it reads. Large buffers are shared and limited in number, so that many slow clients do not take
-//! much memory: readers beyond the limit get along with small ones.
+//! The first read happens before the response's head is sent: small files are done with it, and a
+//! missing file can still be answered properly. Small files that were asked for lately are kept in memory. What the system has in its
+//! cache it sends to the client by itself where the connection allows that ([`super::sendfile`]), or
+//! it is read without a hop: a hop costs more than to copy what it reads.
 
 use std::{
     fs::File,
@@ -12,7 +11,7 @@ use std::{
     ops::Range,
     os::unix::fs::FileExt as _,
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -25,14 +24,12 @@ use pulp_models::{
 };
 use tokio::task::{JoinHandle, spawn_blocking};
 
-use super::{cache::Cache, demand::Stored};
-
-/// Bytes per read while there are large buffers left.
-const LARGE: usize = 256 * 1024;
-/// Bytes per read of everybody else.
-const SMALL: usize = 16 * 1024;
-/// Large buffers in use at once: 64 MiB.
-const LARGE_BUFFERS: usize = 256;
+use super::{
+    buffers::{Buffers, SMALL},
+    cache::Cache,
+    demand::Stored,
+    sendfile::{self, Wish},
+};
 
 /// The artifact store as a server reads it. Clones share what they keep.
 #[derive(Debug, Clone)]
@@ -48,58 +45,80 @@ impl StoredBytes {
         Self { store, buffers: Arc::default(), small: Arc::new(Cache::new(small_files)) }
     }
 
-    /// Opens an artifact and reads the beginning of `range`, which lies within its size.
+    /// Opens an artifact and reads the beginning of `range`, which lies within its size. The body
+    /// uses the lane that `wish` gets, if any.
     pub(super) async fn open(
         &self,
         artifact: Stored,
         range: Range<u64>,
+        wish: Wish,
     ) -> Result<ResponseBody, StoreError> {
-        let is_small = artifact.size <= SMALL as u64;
-        if is_small && let Some(whole) = self.small.get(&artifact.sha256) {
+        if is_small(artifact)
+            && let Some(whole) = self.small.get(&artifact.sha256)
+        {
             return Ok(part(&whole, &range).into());
         }
+        if let Some(body) = self.open_cached(artifact, &range, &wish) {
+            return Ok(body);
+        }
         let this = self.clone();
-        let open = move || {
-            if is_small {
-                this.open_small(artifact, &range)
-            } else {
-                this.open_large(artifact, range)
-            }
-        };
+        let open = move || this.open_blocking(artifact, range, wish);
         spawn_blocking(open).await.map_err(|_| StoreError::ShuttingDown)?
     }
 
-    fn open_small(&self, artifact: Stored, range: &Range<u64>) -> Result<ResponseBody, StoreError> {
-        let (file, _) = self.store.open_artifact_blocking(&artifact.sha256)?;
-        let buffer = read(&file, &(0..artifact.size), &self.buffers);
-        let whole = buffer.map_err(|error| self.unreadable(artifact, error))?;
-        self.small.insert(artifact.sha256, whole.clone());
-        Ok(part(&whole, range).into())
-    }
-
-    fn open_large(
+    /// The same for what the system has in its cache.
+    fn open_cached(
         &self,
         artifact: Stored,
-        mut range: Range<u64>,
+        range: &Range<u64>,
+        wish: &Wish,
+    ) -> Option<ResponseBody> {
+        let file = self.store.open_artifact_cached(&artifact.sha256)?;
+        if is_small(artifact) {
+            let whole = read_cached(&file, &(0..artifact.size), &self.buffers)?;
+            return (whole.len() as u64 == artifact.size)
+                .then(|| self.small(artifact, whole, range));
+        }
+        pread_cached(&file, &mut [0], range.start)?;
+        Some(self.large(file, range.clone(), wish.clone()))
+    }
+
+    fn open_blocking(
+        &self,
+        artifact: Stored,
+        range: Range<u64>,
+        wish: Wish,
     ) -> Result<ResponseBody, StoreError> {
         let (file, _) = self.store.open_artifact_blocking(&artifact.sha256)?;
-        let first = read(&file, &range, &self.buffers);
-        let first = first.map_err(|error| self.unreadable(artifact, error))?;
-        range.start += first.len() as u64;
-        let buffers = self.buffers.clone();
-        let state = State::Ready(first);
-        Ok(ResponseBody::new(StoredBody { file: Arc::new(file), range, state, buffers }))
+        let unreadable = |source| {
+            let path = self.store.path(&artifact.sha256);
+            StoreError::Io { operation: "read", path, source }
+        };
+        if is_small(artifact) {
+            let whole = read(&file, &(0..artifact.size), &self.buffers).map_err(unreadable)?;
+            return Ok(self.small(artifact, whole, &range));
+        }
+        if !range.is_empty() {
+            // Has the system fetch what follows, too.
+            file.read_exact_at(&mut [0], range.start).map_err(unreadable)?;
+        }
+        Ok(self.large(file, range, wish))
     }
 
-    /// Large buffers that responses hold.
-    #[cfg(test)]
-    pub(super) fn buffers_in_use(&self) -> usize {
-        self.buffers.lock().in_use
+    fn small(&self, artifact: Stored, whole: Bytes, range: &Range<u64>) -> ResponseBody {
+        self.small.insert(artifact.sha256, whole.clone());
+        part(&whole, range).into()
     }
 
-    fn unreadable(&self, artifact: Stored, source: io::Error) -> StoreError {
-        StoreError::Io { operation: "read", path: self.store.path(&artifact.sha256), source }
+    fn large(&self, file: File, range: Range<u64>, wish: Wish) -> ResponseBody {
+        let (file, buffers, state) = (Arc::new(file), self.buffers.clone(), State::Idle);
+        ResponseBody::new(StoredBody { file, range, state, buffers, wish })
     }
+}
+
+/// Whether it is read whole, and kept in memory.
+fn is_small(artifact: Stored) -> bool {
+    artifact.size <= SMALL as u64
 }
 
 /// A range that lies within the whole.
@@ -110,21 +129,30 @@ fn part(whole: &Bytes, range: &Range<u64>) -> Bytes {
 
 /// Reads once: as much of `range` as a buffer takes, never nothing unless the range is empty.
 fn read(file: &File, range: &Range<u64>, buffers: &Arc<Buffers>) -> io::Result<Bytes> {
-    let wanted = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
+    let wanted = length(range);
     let mut buffer = buffers.take(wanted);
-    let length = buffer.bytes.len().min(wanted);
-    file.read_exact_at(&mut buffer.bytes[..length], range.start)?;
-    buffer.length = length;
-    Ok(Bytes::from_owner(buffer))
+    let room = buffer.room(wanted);
+    file.read_exact_at(room, range.start)?;
+    let length = room.len();
+    Ok(buffer.filled(length))
 }
 
 /// The same without waiting for a disk; `None` if that cannot be.
 fn read_cached(file: &File, range: &Range<u64>, buffers: &Arc<Buffers>) -> Option<Bytes> {
-    let wanted = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
+    let wanted = length(range);
     let mut buffer = buffers.take(wanted);
-    let length = buffer.bytes.len().min(wanted);
-    buffer.length = pread_cached(file, &mut buffer.bytes[..length], range.start)?;
-    Some(Bytes::from_owner(buffer))
+    let length = pread_cached(file, buffer.room(wanted), range.start)?;
+    Some(buffer.filled(length))
+}
+
+fn length(range: &Range<u64>) -> usize {
+    usize::try_from(range.end - range.start).unwrap_or(usize::MAX)
+}
+
+/// Whether sending the beginning of `range` will most likely not wait for a disk.
+fn is_cached(file: &File, range: &Range<u64>) -> bool {
+    let last = range.end.min(range.start + sendfile::LONGEST) - 1;
+    [range.start, last].into_iter().all(|at| pread_cached(file, &mut [0], at).is_some())
 }
 
 #[cfg(target_os = "linux")]
@@ -147,6 +175,7 @@ struct StoredBody {
     range: Range<u64>,
     state: State,
     buffers: Arc<Buffers>,
+    wish: Wish,
 }
 
 #[derive(Debug)]
@@ -176,6 +205,13 @@ impl Body for StoredBody {
                 }
                 State::Idle if this.range.is_empty() => return Poll::Ready(None),
                 State::Idle => {
+                    if let Some(lane) = this.wish.lane()
+                        && is_cached(&this.file, &this.range)
+                    {
+                        let stand_in = lane.stand_in(&this.file, &this.range);
+                        this.range.start += stand_in.len() as u64;
+                        return Poll::Ready(Some(Ok(Frame::data(stand_in.into()))));
+                    }
                     if let Some(bytes) = read_cached(&this.file, &this.range, &this.buffers) {
                         this.range.start += bytes.len() as u64;
                         this.state = State::Ready(bytes);
@@ -218,74 +254,13 @@ impl Body for StoredBody {
     }
 }
 
-/// The large buffers that are not in use, and how many are.
-#[derive(Debug, Default)]
-struct Buffers(Mutex<Spare>);
-
-#[derive(Debug, Default)]
-struct Spare {
-    free: Vec<Box<[u8]>>,
-    in_use: usize,
-}
-
-impl Buffers {
-    /// A buffer for a read of `wanted` bytes; may be shorter.
-    fn take(self: &Arc<Self>, wanted: usize) -> Buffer {
-        if wanted <= SMALL {
-            return Buffer::own(wanted);
-        }
-        let mut spare = self.lock();
-        if spare.in_use == LARGE_BUFFERS {
-            return Buffer::own(SMALL);
-        }
-        spare.in_use += 1;
-        let free = spare.free.pop();
-        drop(spare);
-        let bytes = free.unwrap_or_else(|| vec![0; LARGE].into_boxed_slice());
-        Buffer { bytes, length: 0, home: Some(self.clone()) }
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Spare> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Bytes that return to [`Buffers`] when the response no longer needs them.
-struct Buffer {
-    bytes: Box<[u8]>,
-    length: usize,
-    home: Option<Arc<Buffers>>,
-}
-
-impl Buffer {
-    fn own(size: usize) -> Self {
-        Self { bytes: vec![0; size].into_boxed_slice(), length: 0, home: None }
-    }
-}
-
-impl AsRef<[u8]> for Buffer {
-    fn as_ref(&self) -> &[u8] {
-        &self.bytes[..self.length]
-    }
-}
-
-impl Drop for Buffer {
-    fn drop(&mut self) {
-        if let Some(home) = self.home.take() {
-            let mut spare = home.lock();
-            spare.in_use -= 1;
-            spare.free.push(std::mem::take(&mut self.bytes));
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use http_body::Body as _;
     use http_body_util::BodyExt as _;
     use pulp_models::store::Verified;
 
-    use super::*;
+    use super::{super::buffers::LARGE, *};
 
     async fn store_with(bytes: Vec<u8>) -> (tempfile::TempDir, StoredBytes, Stored) {
         let home = tempfile::tempdir().expect("a folder");
@@ -304,12 +279,12 @@ mod tests {
         let (_home, stored, artifact) = store_with(bytes.clone()).await;
         for range in ranges {
             let part = range.start as u64..range.end as u64;
-            let body = stored.open(artifact, part).await.expect("opens");
+            let body = stored.open(artifact, part, Wish::default()).await.expect("opens");
             assert_eq!(body.size_hint().exact(), Some(range.len() as u64));
             let read = body.collect().await.expect("reads").to_bytes();
             assert_eq!(read, &bytes[range.clone()]);
         }
-        assert_eq!(stored.buffers_in_use(), 0);
+        assert_eq!(stored.buffers.in_use(), 0);
     }
 
     #[tokio::test]
@@ -324,7 +299,7 @@ mod tests {
     async fn a_small_file_is_read_once() {
         let (_home, stored, artifact) = store_with(pattern(100)).await;
         let read = async || {
-            let body = stored.open(artifact, 10..90).await?;
+            let body = stored.open(artifact, 10..90, Wish::default()).await?;
             Ok::<_, StoreError>(body.collect().await.expect("reads").to_bytes())
         };
         let first = read().await.expect("it is there");
@@ -337,28 +312,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn readers_beyond_the_limit_get_small_buffers_and_all_bytes() {
-        let bytes = pattern(2 * LARGE);
-        let (_home, stored, artifact) = store_with(bytes.clone()).await;
-        let buffers = &stored.buffers;
-        let held: Vec<_> = (0..LARGE_BUFFERS).map(|_| buffers.take(LARGE)).collect();
-        assert_eq!(buffers.take(LARGE).bytes.len(), SMALL);
-        let body = stored.open(artifact, 0..artifact.size).await.expect("opens");
-        assert_eq!(body.collect().await.expect("reads").to_bytes(), bytes);
-        drop(held);
-        let spare = buffers.lock();
-        assert_eq!((spare.in_use, spare.free.len()), (0, LARGE_BUFFERS));
-    }
-
-    #[tokio::test]
     async fn a_file_that_became_shorter_is_an_error_not_an_end() {
         let (_home, stored, artifact) = store_with(pattern(2 * LARGE)).await;
-        let body = stored.open(artifact, 0..artifact.size).await.expect("opens");
+        let body = stored.open(artifact, 0..artifact.size, Wish::default()).await.expect("opens");
         let path = stored.store.path(&artifact.sha256);
         let file = File::options().write(true).open(path).expect("opens");
         file.set_len(LARGE as u64 + 1).expect("shortened");
         assert!(body.collect().await.is_err());
         let other = Stored { sha256: Sha256::of(b"other"), ..artifact };
-        assert!(matches!(stored.open(other, 0..1).await, Err(StoreError::Missing(_))));
+        assert!(matches!(
+            stored.open(other, 0..1, Wish::default()).await,
+            Err(StoreError::Missing(_))
+        ));
     }
 }

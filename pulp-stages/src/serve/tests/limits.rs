@@ -156,6 +156,24 @@ async fn no_answer_repeats_the_host_that_a_client_names() {
     }
 }
 
+#[tokio::test]
+async fn a_url_of_ones_own_is_made_of_a_host_and_nothing_else() {
+    let bench = Bench::start().await;
+    for (host, url) in [
+        ("mirror.example:8080", Some("http://mirror.example:8080/v2/token")),
+        ("[::1]:80", Some("http://[::1]:80/v2/token")),
+        ("mirror.example@evil.example", None),
+        ("user:password@mirror.example", None),
+        ("evil.example/path", None),
+        ("a b", None),
+        ("", None),
+    ] {
+        let request = http::Request::get("/v2/").header("host", host).body(()).expect("a request");
+        let made = bench.app.absolute_url(&request.into_parts().0, "/v2/token");
+        assert_eq!(made.as_deref(), url, "{host}");
+    }
+}
+
 /// An HTTP/2 frame (RFC 9113 §4.1).
 fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).expect("short").to_be_bytes();

@@ -48,15 +48,54 @@ async fn a_client_that_reads_nothing_does_not_hinder_others() {
     lazy.write_all(b"GET /pulp/content/files/f HTTP/1.1\r\nHost: x\r\n\r\n").await.expect("sent");
     assert!(bench.get("files/f").await.expect(200).body == bytes);
     // It is cut off after a while: what it then reads ends before the file does.
-    let served = async {
-        while bench.app.inner.stored.buffers_in_use() > 0 {
+    let cut = async {
+        while bench.app.inner.metrics.closed.get() == 0 {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    timeout(PATIENCE, served).await.expect("its buffers are given back");
+    timeout(PATIENCE, cut).await.expect("it is not waited for");
     let mut received = Vec::new();
     let _ = timeout(PATIENCE, lazy.read_to_end(&mut received)).await.expect("closed");
     assert!(received.len() < bytes.len());
+}
+
+#[tokio::test]
+async fn large_files_come_whole_however_they_are_asked_for() {
+    let bytes = pattern(3_000_000);
+    let bench = Bench::start().await;
+    let units = [bench.stored("f", bytes.clone()).await, bench.stored("g", "small").await];
+    bench.serve_units(&units).await;
+
+    // All requests before the first answer, files of both kinds in turn.
+    let get = |path, more: &str| {
+        format!("GET /pulp/content/files/{path} HTTP/1.1\r\nHost: x\r\n{more}\r\n")
+    };
+    let requests = [
+        get("f", ""),
+        get("g", ""),
+        get("f", "Range: bytes=100000-1999999\r\n"),
+        get("f", "Connection: close\r\n"),
+    ];
+    let mut socket = TcpStream::connect(bench.address).await.expect("connects");
+    socket.write_all(requests.concat().as_bytes()).await.expect("sent");
+    let mut answers = Vec::new();
+    let read = timeout(PATIENCE, socket.read_to_end(&mut answers)).await;
+    read.expect("in time").expect("read");
+    let mut rest = &answers[..];
+    for body in [&bytes[..], b"small", &bytes[100_000..2_000_000], &bytes] {
+        let head = rest.windows(4).position(|end| end == b"\r\n\r\n").expect("a head") + 4;
+        assert!(rest[head..].starts_with(body));
+        rest = &rest[head + body.len()..];
+    }
+    assert!(rest.is_empty());
+
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let client = reqwest::Client::builder().no_proxy().http2_prior_knowledge().build();
+    let url = format!("http://{}/pulp/content/files/f", bench.address);
+    let answer = client.expect("a client").get(url).timeout(PATIENCE).send().await;
+    let answer = answer.expect("an answer");
+    assert_eq!(answer.version(), http::Version::HTTP_2);
+    assert!(answer.bytes().await.expect("read") == bytes);
 }
 
 #[tokio::test]
@@ -102,7 +141,8 @@ async fn tls_is_served_from_pem_files() {
     std::fs::write(&key, made.signing_key.serialize_pem()).expect("written");
     let tls = Tls::load(&cert, &key).expect("loads");
     let bench = with(ServerSettings { tls: Some(tls), ..ServerSettings::default() }).await;
-    let unit = bench.stored("f", "over TLS").await;
+    let bytes = pattern(3_000_000);
+    let unit = bench.stored("f", bytes.clone()).await;
     bench.serve_units(&[unit]).await;
 
     let mut roots = rustls::RootCertStore::empty();
@@ -113,17 +153,20 @@ async fn tls_is_served_from_pem_files() {
         .expect("versions")
         .with_root_certificates(roots)
         .with_no_client_auth();
-    config.alpn_protocols = vec![b"h2".to_vec()];
-    let client = reqwest::Client::builder()
-        .tls_backend_preconfigured(config)
-        .resolve("localhost", bench.address)
-        .no_proxy()
-        .build()
-        .expect("a client");
-    let url = format!("https://localhost:{}/pulp/content/files/f", bench.address.port());
-    let answer = client.get(url).timeout(PATIENCE).send().await.expect("an answer");
-    assert_eq!(answer.version(), http::Version::HTTP_2);
-    assert_eq!(answer.text().await.expect("read"), "over TLS");
+    for (protocol, version) in [("h2", http::Version::HTTP_2), ("http/1.1", http::Version::HTTP_11)]
+    {
+        config.alpn_protocols = vec![protocol.into()];
+        let client = reqwest::Client::builder()
+            .tls_backend_preconfigured(config.clone())
+            .resolve("localhost", bench.address)
+            .no_proxy()
+            .build()
+            .expect("a client");
+        let url = format!("https://localhost:{}/pulp/content/files/f", bench.address.port());
+        let answer = client.get(url).timeout(PATIENCE).send().await.expect("an answer");
+        assert_eq!(answer.version(), version);
+        assert!(answer.bytes().await.expect("read") == bytes, "{protocol}");
+    }
 
     let missing = Tls::load(Path::new("/nowhere/cert.pem"), &key);
     assert!(matches!(missing, Err(TlsError::Read { .. })));
