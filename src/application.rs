@@ -18,7 +18,7 @@ use crate::{
     settings::{LogFormat, Settings},
 };
 
-/// A program made of plugins; see the [crate](crate).
+/// A program made of plugins; see the [crate].
 #[derive(Clone, Default)]
 pub struct Application {
     plugins: Plugins,

@@ -19,7 +19,7 @@ use crate::{
 #[serde(default, deny_unknown_fields)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag on the command line")]
 pub struct ContainerRemoteOptions {
-    /// Repository in the upstream registry, such as `library/debian` [required]
+    /// Repository in the upstream registry, such as `library/debian` (required)
     #[arg(long, value_name = "NAME")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub upstream_name: Option<RepositoryName>,

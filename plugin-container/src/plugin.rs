@@ -28,7 +28,7 @@ use crate::{
     tree::Trees,
 };
 
-/// Repositories of container registries; see the [crate](crate).
+/// Repositories of container registries; see the [crate].
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Container;
 

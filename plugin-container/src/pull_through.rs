@@ -1,7 +1,7 @@
 //! Pull-through: what a client asks for first is fetched first then, and kept.
 //!
 //! A repository with the option `pull_through` names a remote; every name below its distribution
-//! stands for a repository of that registry ([`Behind`]), as far as [`RepositoryGlob`]s allow. The
+//! stands for a repository of that registry (`Behind`), as far as [`RepositoryGlob`]s allow. The
 //! first client that asks for one of its tags or manifests starts a sync of just that into a
 //! repository of its own; everybody who asks meanwhile waits for the same sync, which goes on if the
 //! client leaves. Nothing is kept for a name of which upstream has nothing, and no more repositories are

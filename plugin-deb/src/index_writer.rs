@@ -2,7 +2,7 @@
 //! that lists them.
 //!
 //! Reproducible: the same stanzas in the same order give the same bytes, the same fields and files
-//! the same release file. Which stanzas, and which paths, is [`crate::publish`]'s business; so is
+//! the same release file. Which stanzas, and which paths, is the publisher's business; so is
 //! signing. The plain file is written and hashed while stanzas come in (its bytes go to the store's
 //! temporary folder in blocks); each compression reads it back, all of them in parallel.
 

@@ -1,4 +1,4 @@
-//! Options of apt remotes and, in [`publication`], publications: command-line flags, YAML keys and
+//! Options of apt remotes and, in `publication`, publications: command-line flags, YAML keys and
 //! stored JSON in one.
 
 use std::{collections::BTreeSet, num::NonZeroU32, str::FromStr};

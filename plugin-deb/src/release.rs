@@ -1,6 +1,6 @@
 //! The release file of a distribution: what it says of itself and the list of its index files.
 //!
-//! Reads the text that [`crate::signature`] has verified; which of the listed files are wanted is
+//! Reads the text that [`crate::openpgp`] has verified; which of the listed files are wanted is
 //! [`crate::selection`]'s business. Format: Debian's repository format, "Release files", as apt
 //! reads it. Numbers, digests and paths that cannot be are collected as warnings, so that one bad
 //! line among thousands does not stop a mirror that never needs the file it names.

@@ -1,6 +1,6 @@
 //! Which of the files that a release file lists are wanted, and in which compressions they exist.
 //!
-//! Knows names only, nothing of downloads: [`crate::first_stage`] fetches what is selected here.
+//! Knows names only, nothing of downloads: the first stage fetches what is selected here.
 //! Layouts: Debian's repository format ("Indices") and, for `dep11` and `cnf`, what appstream and
 //! command-not-found ask apt for. A flat repository has its indices beside the release file.
 

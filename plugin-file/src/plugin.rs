@@ -17,7 +17,7 @@ use crate::{
     upload::Upload,
 };
 
-/// Repositories of plain files; see the [crate](crate).
+/// Repositories of plain files; see the [crate].
 #[derive(Debug, Clone, Copy, Default)]
 pub struct File;
 

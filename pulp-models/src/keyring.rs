@@ -117,7 +117,7 @@ impl Keyring {
         self.sealed(place, text.as_bytes()).unwrap_or_else(|| text.to_owned())
     }
 
-    /// [`Keyring::seal`] for bytes that need not be text; encrypted, they are.
+    /// `seal` for bytes that need not be text; encrypted, they are.
     pub fn seal_bytes(&self, place: &str, bytes: &[u8]) -> Vec<u8> {
         self.sealed(place, bytes).map_or_else(|| bytes.to_vec(), String::into_bytes)
     }

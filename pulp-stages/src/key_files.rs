@@ -1,7 +1,7 @@
 //! The private keys of plugins: files in `HOME/keys/PLUGIN/` that only their owner can read.
 //!
 //! What is in them is for their plugin to know. Where the installation has a
-//! [`Keyring`](pulp_models::Keyring), files are encrypted, each for its own place; those from before
+//! [`Keyring`], files are encrypted, each for its own place; those from before
 //! stay as they are until [`KeyFiles::reseal`]. A file is made once and never replaced by another
 //! key, whoever makes it first: clients trust it. Everything here blocks, and takes a file's time.
 

@@ -1,6 +1,6 @@
 //! Tasks: operations that change a repository, recorded while they run.
 //!
-//! [`run`] holds the repository's lock around an operation, writes the task's row, its progress
+//! `run` holds the repository's lock around an operation, writes the task's row, its progress
 //! and its outcome, shows progress to the reporter, and cancels the operation when the row says
 //! so. It knows nothing of what the operation does.
 

@@ -47,7 +47,7 @@ impl Content for __Name__File {
     }
 }
 
-/// The repository type; see the [crate](crate).
+/// The repository type; see the [crate].
 #[derive(Debug, Clone, Copy)]
 pub struct __Name__;
 

@@ -53,7 +53,7 @@ impl Content for RpmFile {
     }
 }
 
-/// RPM repositories; see the [crate](crate).
+/// RPM repositories; see the [crate].
 #[derive(Debug, Clone, Copy)]
 pub struct Rpm;
 

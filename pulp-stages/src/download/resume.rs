@@ -7,7 +7,8 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 /// What tells one state of a file from another, as its server named it.
 ///
-/// To be kept by whoever wants to ask again later with [`if_changed`](super::Downloader::if_changed).
+/// To be kept by whoever wants to ask again later:
+/// [`fetch_if_changed`](super::Downloader::fetch_if_changed).
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Validators {
     /// `ETag`, with its quotes and its `W/`.

@@ -25,7 +25,7 @@
 //! ```
 //!
 //! The kit knows no format. What is special about a type (signatures, tags, own routes) is tested
-//! beside it, with the same [`Lab`](super::Lab).
+//! beside it, with the same [`Lab`].
 
 mod bench;
 mod edited;
