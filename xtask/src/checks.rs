@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::bail;
 
 use crate::{
-    bench, integration, probe,
+    bench, docs, integration, probe,
     report::{Phase, Report},
     run, soak, tidy,
 };
@@ -24,6 +24,7 @@ pub(crate) fn all(report: &Report) {
         });
     });
     tests(report);
+    report.timed(Phase::Build, || report.check("docs", || docs::run().map(drop)));
     integration::run(report, None, None, None);
     soak::run(report, &soak::SoakFlags::brief());
     report.timed(Phase::Test, || report.check("bench", bench::check));

@@ -17,6 +17,7 @@ mod bench;
 mod checks;
 mod client;
 mod demo;
+mod docs;
 mod fuzz;
 mod integration;
 mod new_plugin;
@@ -64,6 +65,8 @@ enum Command {
     Soak(soak::SoakFlags),
     /// The rules of the house that no compiler checks
     Tidy,
+    /// The site of the documentation: guide, crates, commands; without a broken link
+    Docs,
     /// Writes a crate for a new repository type, complete, tested and registered
     NewPlugin {
         /// The type's name, e.g. `rpm`: the crate is called `plugin-NAME`
@@ -100,6 +103,10 @@ fn main() -> ExitCode {
         Command::Bench(options) => return measured(&options),
         Command::Soak(flags) => soak::run(&report, &flags),
         Command::Tidy => tidy::run(&report),
+        Command::Docs => report.check("docs", || {
+            println!("begin reading at {}", docs::run()?.display());
+            Ok(())
+        }),
         Command::NewPlugin { name } => report.check("new plugin", || {
             new_plugin::write(run::root(), &new_plugin::Name::parse(&name)?)?;
             println!("wrote `plugin-{name}/`, added it to `Cargo.toml` and to `src/main.rs`; now");

@@ -223,6 +223,12 @@ fn lines_of(stream: impl Read + Send + 'static) -> Stream {
     receive
 }
 
+/// What cargo says of the workspace and its packages.
+pub(crate) fn metadata() -> Result<serde_json::Value> {
+    let mut command = cargo(["metadata", "--no-deps", "--format-version=1", "--offline"]);
+    serde_json::from_str(&output_of(&mut command)?).context("Failed to understand `cargo metadata`")
+}
+
 /// Builds the whole workspace and returns where its program `pulp` lies. The examples are asked for
 /// since cargo then takes the features that tests have, and compiles no dependency a second time.
 pub(crate) fn build() -> Result<PathBuf> {

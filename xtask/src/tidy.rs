@@ -61,9 +61,7 @@ fn none(violations: &[String]) -> Result<()> {
 
 /// Asks cargo which crate imports which.
 fn floors() -> Result<Vec<String>> {
-    let mut command = run::cargo(["metadata", "--no-deps", "--format-version=1", "--offline"]);
-    let metadata: serde_json::Value = serde_json::from_str(&run::output_of(&mut command)?)
-        .context("Failed to understand `cargo metadata`")?;
+    let metadata = run::metadata()?;
     let mut imports = BTreeMap::new();
     for package in metadata["packages"].as_array().context("No packages")? {
         let name = package["name"].as_str().context("A package without name")?;
