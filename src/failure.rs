@@ -4,8 +4,12 @@ use std::process::ExitCode;
 
 use pulp_models::{db::DbError, version::VersionError};
 use pulp_stages::{
-    installation::InstallationError, key_files::KeyFileError, options::OptionsError,
-    plugin::CommandError, publish::PublishError, sync::SyncError,
+    installation::InstallationError,
+    key_files::KeyFileError,
+    options::OptionsError,
+    plugin::{CommandError, FailureKind, PluginFailure},
+    publish::PublishError,
+    sync::SyncError,
 };
 
 /// Exit codes, so that scripts can tell what kind of thing went wrong.
@@ -149,6 +153,7 @@ impl From<SyncError> for Failure {
             SyncError::Options(_) => Exit::Usage,
             other if other.is_upstream() => Exit::Upstream,
             SyncError::Database(error) => exit_of(error),
+            SyncError::Plugin(failure) => exit_of_plugin(failure),
             _ => Exit::Failure,
         };
         Self { hint: error.hint(), error: error.into(), exit }
@@ -162,6 +167,7 @@ impl From<PublishError> for Failure {
             PublishError::Task(task) if task.is_conflict() => Exit::Conflict,
             PublishError::Options(_) => Exit::Usage,
             PublishError::Database(error) => exit_of(error),
+            PublishError::Plugin(failure) => exit_of_plugin(failure),
             _ => Exit::Failure,
         };
         Self { hint: error.hint(), error: error.into(), exit }
@@ -191,6 +197,22 @@ impl From<KeyFileError> for Failure {
     }
 }
 
+impl From<PluginFailure> for Failure {
+    fn from(failure: PluginFailure) -> Self {
+        let (hint, exit) = (failure.hint().map(Into::into), exit_of_plugin(&failure));
+        Self { hint, error: failure.into(), exit }
+    }
+}
+
+fn exit_of_plugin(failure: &PluginFailure) -> Exit {
+    match failure.kind() {
+        FailureKind::NotFound => Exit::NotFound,
+        FailureKind::Conflict => Exit::Conflict,
+        FailureKind::Interrupted => Exit::Interrupted,
+        _ => Exit::Failure,
+    }
+}
+
 impl From<CommandError> for Failure {
     fn from(error: CommandError) -> Self {
         match error {
@@ -201,11 +223,7 @@ impl From<CommandError> for Failure {
             CommandError::Sync(error) => error.into(),
             CommandError::Publish(error) => error.into(),
             CommandError::Usage(message) => Self::usage(message),
-            CommandError::Plugin(failure) => Self {
-                hint: failure.hint().map(Into::into),
-                error: failure.into(),
-                exit: Exit::Failure,
-            },
+            CommandError::Plugin(failure) => failure.into(),
             other => anyhow::Error::new(other).into(),
         }
     }

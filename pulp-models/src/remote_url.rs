@@ -8,7 +8,7 @@ use url::Url;
 
 /// A URL whose `Display` and `Debug` hide user name, password and query. Serde keeps all of it.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(try_from = "String", into = "Url")]
 pub struct RemoteUrl(Url);
 
 /// A text that is no absolute `http`, `https` or `file` URL.
@@ -74,13 +74,32 @@ impl FromStr for RemoteUrl {
     type Err = InvalidUrl;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let url = Url::parse(text).map_err(|error| InvalidUrl(error.to_string()))?;
+        let url = Url::parse(text).map_err(|error| match error {
+            url::ParseError::RelativeUrlWithoutBase => {
+                InvalidUrl("it begins with none of `https://`, `http://` and `file://`".to_owned())
+            }
+            other => InvalidUrl(other.to_string()),
+        })?;
         match url.scheme() {
             "http" | "https" | "file" => Ok(Self(url)),
             other => {
                 Err(InvalidUrl(format!("scheme `{other}` is none of `http`, `https`, `file`")))
             }
         }
+    }
+}
+
+impl TryFrom<String> for RemoteUrl {
+    type Error = InvalidUrl;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<RemoteUrl> for Url {
+    fn from(url: RemoteUrl) -> Self {
+        url.0
     }
 }
 
@@ -121,6 +140,20 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_url_is_refused_from_wherever_it_comes() {
+        for text in ["example.org/a", "ftp://host/", "localhost:5000/a", ""] {
+            let error = text.parse::<RemoteUrl>().expect_err(text).to_string();
+            assert!(error.contains("`https`") || error.contains("`https://`"), "{error}");
+            let read = serde_json::from_value::<RemoteUrl>(text.into());
+            assert_eq!(read.expect_err(text).to_string(), error);
+        }
+        let url: RemoteUrl = "http://me:secret@host/a?b".parse().expect("valid");
+        let json = serde_json::to_value(&url).expect("serialises");
+        assert_eq!(json, "http://me:secret@host/a?b");
+        assert_eq!(serde_json::from_value::<RemoteUrl>(json).expect("round trip"), url);
+    }
+
+    #[test]
     fn credentials_are_taken_out_decoded() {
         let mut url: RemoteUrl = "http://me%40home:p%3Aw@host/a?b=c".parse().expect("valid");
         let taken = url.take_credentials();
@@ -134,6 +167,5 @@ mod tests {
         let url: RemoteUrl = "http://host/dir/PULP_MANIFEST?sig=1".parse().expect("valid");
         let file = url.parent().join_path("a b/c%d#é,f");
         assert_eq!(file.expose().as_str(), "http://host/dir/a%20b/c%25d%23%C3%A9,f?sig=1");
-        assert!("ftp://host/".parse::<RemoteUrl>().is_err());
     }
 }

@@ -7,36 +7,37 @@
 //! [`AnyPlugin`] is the object-safe face of the same thing, derived for every plugin; programs
 //! hold plugins as `Arc<dyn AnyPlugin>` in [`Plugins`].
 
+mod any;
+mod upstream;
 mod addition;
 mod registry;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use pulp_models::{ArtifactStore, DbError, content::StoredContent, remote::Remote};
+use pulp_models::{ArtifactStore, DbError, distribution::BasePath, remote::Remote};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-pub use crate::plugin_failure::PluginFailure;
+pub use crate::plugin_failure::{FailureKind, PluginFailure};
 pub use addition::Addition;
+pub use any::AnyPlugin;
 pub use registry::Plugins;
+pub use upstream::Upstream;
 
 use crate::{
-    content::{Content, Label},
+    content::Content,
     declarative::DeclarativeContent,
     download::{Downloader, SettingsError},
     installation::Installation,
     line::Line,
-    options::{self, Options, OptionsError, add_flags},
+    options::Options,
     progress::Reporter,
-    publish::{PublicationWriter, PublishContext, PublishError, PublishRequest, Published},
+    publish::{PublicationWriter, PublishContext, PublishError},
     serve::CONTENT_PREFIX,
     stage::{Stage, StageError},
     stages::ParsedUnits,
-    sync::{
-        Added, RefreshRequest, Refreshed, RestoreRequest, SyncContext, SyncError, SyncRequest,
-        SyncSummary, VersionDraft,
-    },
+    sync::{SyncContext, SyncError, VersionDraft},
 };
 
 /// A repository type.
@@ -64,6 +65,21 @@ pub trait Plugin: Clone + Send + Sync + Sized + 'static {
         &self,
         context: &SyncContext<Self>,
     ) -> Result<FirstStage<Self::Content>, SyncError>;
+
+    /// What a person means who wrote this as the upstream to mirror, with these flags. Where people
+    /// have a name for things that is no URL, as for images, this takes it apart.
+    fn upstream(
+        &self,
+        written: &str,
+        _options: &Self::RemoteOptions,
+    ) -> Result<Upstream, CommandError> {
+        Upstream::parse_url(written).map(Upstream::from)
+    }
+
+    /// Refuses a base path at which none of its clients could ask for anything.
+    fn check_base_path(&self, _path: &BasePath) -> Result<(), CommandError> {
+        Ok(())
+    }
 
     /// Makes what downloads from a remote, for syncs and for files fetched on demand. A plugin whose
     /// servers challenge (registries ask for tokens) gives one that can answer, by
@@ -199,184 +215,4 @@ pub enum OptionKind {
     Repository,
     /// [`Plugin::PublicationOptions`].
     Publication,
-}
-
-/// The object-safe face of a [`Plugin`], implemented for every one.
-#[async_trait]
-pub trait AnyPlugin: Send + Sync + 'static {
-    /// [`Plugin::NAME`].
-    fn name(&self) -> &'static str;
-    /// [`Plugin::ABOUT`].
-    fn about(&self) -> &'static str;
-    /// Adds the flags of a kind of options to a command.
-    fn augment(&self, kind: OptionKind, command: clap::Command) -> clap::Command;
-    /// Lays the flags that were given over `current`.
-    fn overlay(
-        &self,
-        kind: OptionKind,
-        matches: &clap::ArgMatches,
-        current: &Value,
-    ) -> Result<Value, OptionsError>;
-    /// Validates hand-written options and fills in the defaults.
-    fn normalize(&self, kind: OptionKind, value: &Value) -> Result<Value, OptionsError>;
-    /// [`Plugin::downloader`].
-    fn downloader(
-        &self,
-        remote: &Remote,
-        store: ArtifactStore,
-    ) -> Result<Downloader, SettingsError>;
-    /// Synchronises a repository.
-    async fn sync(
-        &self,
-        installation: &Installation,
-        request: SyncRequest,
-    ) -> Result<SyncSummary, SyncError>;
-    /// Finds out what an alternate content source of this plugin has.
-    async fn refresh(
-        &self,
-        installation: &Installation,
-        request: RefreshRequest,
-    ) -> Result<Refreshed, SyncError>;
-    /// Makes an older version the newest again.
-    async fn restore(
-        &self,
-        installation: &Installation,
-        request: RestoreRequest,
-    ) -> Result<Added, SyncError>;
-    /// [`Content::label`] of a unit of the database.
-    fn label(&self, stored: StoredContent) -> Option<Label>;
-    /// Publishes a repository version.
-    async fn publish(
-        &self,
-        installation: &Installation,
-        request: PublishRequest,
-    ) -> Result<Published, PublishError>;
-    /// [`Plugin::serves_versions`].
-    fn serves_versions(&self) -> bool;
-    /// [`Plugin::served_below`].
-    fn served_below(&self) -> &'static str;
-    /// [`Plugin::routes`].
-    fn routes(&self, app: &crate::serve::ContentApp) -> axum::Router;
-    /// [`Plugin::commands`].
-    fn commands(&self) -> Vec<clap::Command>;
-    /// [`Plugin::run_command`].
-    async fn run_command(
-        &self,
-        context: &CommandContext,
-        name: &str,
-        matches: &clap::ArgMatches,
-    ) -> Result<Value, CommandError>;
-}
-
-#[async_trait]
-impl<P: Plugin> AnyPlugin for P {
-    fn name(&self) -> &'static str {
-        P::NAME
-    }
-
-    fn about(&self) -> &'static str {
-        P::ABOUT
-    }
-
-    fn augment(&self, kind: OptionKind, command: clap::Command) -> clap::Command {
-        match kind {
-            OptionKind::Remote => add_flags::<P::RemoteOptions>(command),
-            OptionKind::Repository => add_flags::<P::RepositoryOptions>(command),
-            OptionKind::Publication => add_flags::<P::PublicationOptions>(command),
-        }
-    }
-
-    fn overlay(
-        &self,
-        kind: OptionKind,
-        matches: &clap::ArgMatches,
-        current: &Value,
-    ) -> Result<Value, OptionsError> {
-        match kind {
-            OptionKind::Remote => options::overlay::<P::RemoteOptions>(matches, current),
-            OptionKind::Repository => options::overlay::<P::RepositoryOptions>(matches, current),
-            OptionKind::Publication => options::overlay::<P::PublicationOptions>(matches, current),
-        }
-    }
-
-    fn normalize(&self, kind: OptionKind, value: &Value) -> Result<Value, OptionsError> {
-        fn through<T: Options>(value: &Value) -> Result<Value, OptionsError> {
-            let options = options::parse::<T>(value)?;
-            serde_json::to_value(options).map_err(|error| OptionsError::new(error.to_string()))
-        }
-        match kind {
-            OptionKind::Remote => through::<P::RemoteOptions>(value),
-            OptionKind::Repository => through::<P::RepositoryOptions>(value),
-            OptionKind::Publication => through::<P::PublicationOptions>(value),
-        }
-    }
-
-    fn downloader(
-        &self,
-        remote: &Remote,
-        store: ArtifactStore,
-    ) -> Result<Downloader, SettingsError> {
-        Plugin::downloader(self, remote, store)
-    }
-
-    async fn sync(
-        &self,
-        installation: &Installation,
-        request: SyncRequest,
-    ) -> Result<SyncSummary, SyncError> {
-        crate::sync::synchronize(self, installation, request).await
-    }
-
-    async fn refresh(
-        &self,
-        installation: &Installation,
-        request: RefreshRequest,
-    ) -> Result<Refreshed, SyncError> {
-        crate::sync::refresh(self, installation, request).await
-    }
-
-    async fn restore(
-        &self,
-        installation: &Installation,
-        request: RestoreRequest,
-    ) -> Result<Added, SyncError> {
-        crate::sync::restore(self, installation, request).await
-    }
-
-    fn label(&self, stored: StoredContent) -> Option<Label> {
-        P::Content::load(stored).ok()?.label()
-    }
-
-    async fn publish(
-        &self,
-        installation: &Installation,
-        request: PublishRequest,
-    ) -> Result<Published, PublishError> {
-        crate::publish::publish(self, installation, request).await
-    }
-
-    fn serves_versions(&self) -> bool {
-        Plugin::serves_versions(self)
-    }
-
-    fn served_below(&self) -> &'static str {
-        Plugin::served_below(self)
-    }
-
-    fn routes(&self, app: &crate::serve::ContentApp) -> axum::Router {
-        Plugin::routes(self, app)
-    }
-
-    fn commands(&self) -> Vec<clap::Command> {
-        Plugin::commands(self)
-    }
-
-    async fn run_command(
-        &self,
-        context: &CommandContext,
-        name: &str,
-        matches: &clap::ArgMatches,
-    ) -> Result<Value, CommandError> {
-        Plugin::run_command(self, context, name, matches).await
-    }
 }

@@ -26,14 +26,46 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 #[error("{message}")]
 pub struct PluginFailure {
     message: String,
+    kind: FailureKind,
     hint: Option<String>,
     source: Option<BoxError>,
+}
+
+/// What scripts can tell failures apart by: exit codes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FailureKind {
+    /// Anything else.
+    Other,
+    /// What was named does not exist.
+    NotFound,
+    /// The name or the place is taken.
+    Conflict,
+    /// The user asked for an early end.
+    Interrupted,
 }
 
 impl PluginFailure {
     /// From a message: capital first, names and paths in backticks, no closing period.
     pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: None, source: None }
+        Self { message: message.into(), kind: FailureKind::Other, hint: None, source: None }
+    }
+
+    /// For work that the user has cut short; like the words of the program for it.
+    pub fn interrupted() -> Self {
+        Self::new("Interrupted").of_kind(FailureKind::Interrupted)
+    }
+
+    /// Says what kind of failure it is.
+    #[must_use]
+    pub fn of_kind(mut self, kind: FailureKind) -> Self {
+        self.kind = kind;
+        self
+    }
+
+    /// What kind of failure it is.
+    pub const fn kind(&self) -> FailureKind {
+        self.kind
     }
 
     /// Adds the cause, which the message does not repeat.
