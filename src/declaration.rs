@@ -95,9 +95,10 @@ impl Declaration {
         })
     }
 
-    /// Validates the plugin's options, fills in their defaults, and makes settings of credentials in the
-    /// URL.
+    /// Validates the base path and the plugin's options, fills in their defaults, and makes settings of
+    /// credentials in the URL.
     pub(crate) fn normalize(&mut self, plugin: &dyn AnyPlugin) -> CommandResult {
+        plugin.check_base_path(&self.base_path()?)?;
         self.remote.take_credentials(&mut self.url);
         for (kind, options) in [
             (OptionKind::Remote, &mut self.options),

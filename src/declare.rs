@@ -4,7 +4,7 @@
 //! the difference is written, in one transaction. Nothing is synchronised here.
 
 use pulp_models::{
-    RemoteUrl, VersionNumber,
+    RemoteSettings, RemoteUrl, VersionNumber,
     db::{Connection, DbError},
     distribution::{self, BasePath, Distribution, NewDistribution, Target},
     remote::{self, NewRemote, Remote},
@@ -12,7 +12,9 @@ use pulp_models::{
     version,
 };
 use pulp_stages::{
-    installation::Installation, plugin::AnyPlugin, repository_settings::RepositorySettings,
+    installation::Installation,
+    plugin::{AnyPlugin, Upstream},
+    repository_settings::RepositorySettings,
     serve::DistributionSettings,
 };
 use serde::Serialize;
@@ -317,13 +319,14 @@ fn found<T>(result: Result<T, DbError>) -> Result<Option<T>, DbError> {
     }
 }
 
-/// What an earlier command declared under `name`, or the defaults.
+/// What an earlier command declared under `name`, or the defaults, with another upstream; and what
+/// is to be said of how that was understood. Credentials in URLs become settings.
 pub(crate) async fn declared(
     installation: &Installation,
     plugin: &dyn AnyPlugin,
     name: &str,
-    url: &RemoteUrl,
-) -> CommandResult<Declaration> {
+    upstream: Upstream,
+) -> CommandResult<(Declaration, Option<String>)> {
     let wanted = name.to_owned();
     let (remote, repository, distribution) = installation
         .db
@@ -335,9 +338,11 @@ pub(crate) async fn declared(
             ))
         })
         .await?;
-    let mut declaration = Declaration::new(name, plugin.name(), url);
+    let mut declaration = Declaration::new(name, plugin.name(), &upstream.url);
+    let mut literal = None;
     if let Some(remote) = remote {
         same_plugin("Remote", name, &remote.plugin, plugin.name())?;
+        literal = upstream.literal.filter(|url| remote.url == without_credentials(url));
         declaration.policy = remote.policy;
         declaration.remote = remote.settings;
         declaration.options = remote.options;
@@ -351,5 +356,21 @@ pub(crate) async fn declared(
         declaration.publication = settings.publication;
     }
     declaration.base_path = distribution.map(|row| row.base_path.to_string());
-    Ok(declaration)
+    let note = if let Some(literal) = literal {
+        declaration.url = literal;
+        None
+    } else {
+        let mut options = declaration.options.as_object().cloned().unwrap_or_default();
+        options.extend(upstream.options);
+        declaration.options = Value::Object(options);
+        upstream.note
+    };
+    declaration.remote.take_credentials(&mut declaration.url);
+    Ok((declaration, note))
+}
+
+fn without_credentials(url: &RemoteUrl) -> RemoteUrl {
+    let mut url = url.clone();
+    RemoteSettings::default().take_credentials(&mut url);
+    url
 }

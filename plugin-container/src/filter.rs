@@ -50,15 +50,15 @@ pub enum PatternError {
     /// Longer than 255 bytes.
     #[error("Tag pattern of {0} bytes is longer than 255 bytes")]
     TooLong(usize),
-    /// No glob.
-    #[error("Invalid glob {0:?}")]
-    Glob(String, #[source] globset::Error),
-    /// No regular expression.
-    #[error("Invalid regular expression {0:?}")]
-    Regex(String, #[source] Box<regex::Error>),
-    /// No range of versions.
-    #[error("Invalid range of versions {0:?}")]
-    Semver(String, #[source] semver::Error),
+    /// No glob, and why; flags and files show a text alone, so it has the reason.
+    #[error("Invalid glob {0:?}: {1}")]
+    Glob(String, String),
+    /// No regular expression, and why.
+    #[error("Invalid regular expression {0:?}: {1}")]
+    Regex(String, String),
+    /// No range of versions, and why.
+    #[error("Invalid range of versions {0:?}: {1}")]
+    Semver(String, String),
 }
 
 impl TagPattern {
@@ -88,18 +88,30 @@ impl FromStr for TagPattern {
             return Err(PatternError::TooLong(text.len()));
         }
         let matcher = if let Some(regex) = text.strip_prefix("regex:") {
-            let whole = Regex::new(&format!("^(?:{regex})$"));
-            Matcher::Regex(whole.map_err(|error| PatternError::Regex(regex.into(), error.into()))?)
+            let invalid = |error| PatternError::Regex(regex.into(), reason(&error));
+            // First alone, so that what is said of it is said of what was given.
+            Regex::new(regex).map_err(invalid)?;
+            Matcher::Regex(Regex::new(&format!("^(?:{regex})$")).map_err(invalid)?)
         } else if let Some(range) = text.strip_prefix("semver:") {
-            let range_error = |error| PatternError::Semver(range.into(), error);
-            Matcher::Semver(range.trim().parse().map_err(range_error)?)
+            let invalid =
+                |error: semver::Error| PatternError::Semver(range.into(), error.to_string());
+            Matcher::Semver(range.trim().parse().map_err(invalid)?)
         } else {
             let glob = GlobBuilder::new(text).build();
-            let glob = glob.map_err(|error| PatternError::Glob(text.into(), error))?;
+            let invalid =
+                |error: globset::Error| PatternError::Glob(text.into(), error.kind().to_string());
+            let glob = glob.map_err(invalid)?;
             Matcher::Glob(Box::new(glob.compile_matcher()))
         };
         Ok(Self { text: text.into(), matcher })
     }
+}
+
+/// What is wrong with an expression, without the drawing of where.
+fn reason(error: &regex::Error) -> String {
+    let text = error.to_string();
+    let last = text.lines().last().unwrap_or_default();
+    last.strip_prefix("error: ").unwrap_or(last).to_owned()
 }
 
 impl TryFrom<String> for TagPattern {
@@ -288,8 +300,16 @@ mod tests {
 
     #[test]
     fn what_is_no_pattern_is_refused() {
-        for text in ["regex:(", "semver:x.y", "[", &"x".repeat(256)] {
-            assert!(text.parse::<TagPattern>().is_err(), "{text:?} was taken");
+        for (text, reason) in [
+            ("regex:[", "Invalid regular expression \"[\": unclosed character class"),
+            ("regex:a)|(b", "Invalid regular expression \"a)|(b\": unopened group"),
+            ("regex:x{9}{9}{9}{9}{9}{9}{9}", "size limit"),
+            ("semver:x.y", "Invalid range of versions \"x.y\": unexpected character"),
+            ("[", "Invalid glob \"[\": unclosed character class"),
+            (&"x".repeat(256), "255 bytes"),
+        ] {
+            let error = text.parse::<TagPattern>().expect_err(text).to_string();
+            assert!(error.contains(reason) && !error.contains('\n'), "{error}");
         }
         let pattern = &patterns(&["semver:^1"])[0];
         let json = serde_json::to_string(pattern).expect("serialises");

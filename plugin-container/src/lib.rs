@@ -13,6 +13,7 @@ pub mod digest;
 pub mod manifest;
 pub mod media_type;
 pub mod reference;
+mod upstream;
 
 pub mod auth;
 pub mod client;

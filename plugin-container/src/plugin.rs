@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use pulp_models::{ArtifactStore, remote::Remote, remote_settings::OnBroken};
+use pulp_models::{
+    ArtifactStore, distribution::BasePath, remote::Remote, remote_settings::OnBroken,
+};
 use pulp_stages::{
     download::{Downloader, SettingsError},
-    options::{self, NoOptions},
-    plugin::{CommandContext, CommandError, FirstStage, Plugin, PluginFailure},
+    options::{self, NoOptions, OptionsError},
+    plugin::{CommandContext, CommandError, FirstStage, Plugin, PluginFailure, Upstream},
     serve::ContentApp,
     sync::{SyncContext, SyncError},
 };
@@ -21,11 +23,14 @@ use crate::{
     first_stage::ReadRegistry,
     layout::LayoutTransport,
     options::{ContainerRemoteOptions, ContainerRepositoryOptions, registry_base},
-    pull_through, routes,
+    pull_through,
+    reference::RepositoryName,
+    routes,
     signing::Signing,
     survey::{LeftOut, Surveying},
     transport::{self, AuthorizationError, HttpTransport},
     tree::Trees,
+    upstream,
 };
 
 /// Repositories of container registries; see the [crate].
@@ -88,6 +93,22 @@ impl Plugin for Container {
             processed,
         });
         Ok(FirstStage { fingerprint, stage })
+    }
+
+    fn upstream(
+        &self,
+        written: &str,
+        options: &ContainerRemoteOptions,
+    ) -> Result<Upstream, CommandError> {
+        upstream::read(written, options)
+    }
+
+    /// Clients ask for names of the distribution specification only.
+    fn check_base_path(&self, path: &BasePath) -> Result<(), CommandError> {
+        let name = path.as_str().parse::<RepositoryName>();
+        name.map(drop).map_err(|error| {
+            CommandError::Usage(format!("No client can pull from `{path}`: {error}"))
+        })
     }
 
     fn downloader(
@@ -161,8 +182,11 @@ async fn registry(context: &SyncContext<Container>) -> Result<(Registry, Vec<Dig
         return Ok((Registry::new(&base, &name, limit, transport), untagged));
     }
     let name = options.upstream_name.as_ref().ok_or_else(|| {
-        PluginFailure::new("The remote doesn't say which repository of the registry to mirror")
-            .with_hint("name it with `--upstream-name`, as in `library/debian`")
+        OptionsError::new(format!(
+            "remote `{}` does not say which repository of the registry to mirror: name it with \
+             `--upstream-name`, as in `library/debian`",
+            context.remote.name
+        ))
     })?;
     let transport = Arc::new(HttpTransport(context.downloads.clone()));
     Ok((Registry::new(&base, name, limit, transport), Vec::new()))

@@ -5,10 +5,11 @@ use pulp_models::RemoteUrl;
 use pulp_stages::{
     installation::Installation,
     options::add_flags,
-    plugin::{AnyPlugin, OptionKind, Plugins},
+    plugin::{AnyPlugin, OptionKind, Plugins, Upstream},
     sync::SyncSummary,
 };
 use serde::Serialize;
+use serde_json::Value;
 
 use super::flags;
 use crate::{
@@ -41,7 +42,6 @@ fn describe_plugin(plugin: &dyn AnyPlugin) -> Command {
             Arg::new("url")
                 .required(true)
                 .value_name("URL")
-                .value_parser(value_parser!(RemoteUrl))
                 .help("Where upstream is"),
         )
         .arg(
@@ -49,7 +49,7 @@ fn describe_plugin(plugin: &dyn AnyPlugin) -> Command {
                 .long("name")
                 .value_name("NAME")
                 .value_parser(flags::parse_name)
-                .help("Name of the repository, and where it is served [default: from the URL]"),
+                .help("Name of the repository, and where it is served [default: upstream's]"),
         )
         .arg(
             Arg::new("policy")
@@ -86,8 +86,11 @@ struct Mirrored {
 pub(super) async fn run(session: &Session, matches: &ArgMatches) -> CommandResult {
     let (plugin, matches) = subcommand(matches)?;
     let plugin = find_plugin(&session.plugins, plugin)?;
+    let given = plugin.overlay(OptionKind::Remote, matches, &Value::Null)?;
+    let upstream = plugin.upstream(flags::text(matches, "url")?, &given)?;
     let installation = session.installation().await?;
-    let declaration = declaration(&installation, &**plugin, matches).await?;
+    let declaration = declaration(session, &installation, &**plugin, upstream, matches).await?;
+    plugin.check_base_path(&declaration.base_path()?)?;
     let flags =
         SyncFlags::from_arg_matches(matches).map_err(|error| Failure::usage(error.to_string()))?;
     let declared = declare::declare(&installation, &declaration, false).await?;
@@ -130,20 +133,21 @@ async fn undo(session: &Session, installation: &Installation, declared: Declared
 
 /// The flags, laid over what an earlier `mirror` of the same name stored.
 async fn declaration(
+    session: &Session,
     installation: &Installation,
     plugin: &dyn AnyPlugin,
+    upstream: Upstream,
     matches: &ArgMatches,
 ) -> CommandResult<Declaration> {
-    let url = matches
-        .get_one::<RemoteUrl>("url")
-        .cloned()
-        .ok_or_else(|| Failure::usage("A URL is missing"))?;
-    let name = match matches.get_one::<String>("name") {
-        Some(name) => name.clone(),
-        None => name_of(&url)?,
+    let name = match (matches.get_one::<String>("name"), &upstream.name) {
+        (Some(name), _) | (None, Some(name)) => name.clone(),
+        (None, None) => name_of(&upstream.url)?,
     };
-    let mut declaration = declare::declared(installation, plugin, &name, &url).await?;
-    declaration.remote.take_credentials(&mut declaration.url);
+    let (mut declaration, understood) =
+        declare::declared(installation, plugin, &name, upstream).await?;
+    if let Some(understood) = understood {
+        session.printer.note(understood);
+    }
     if let Some(policy) = matches.get_one::<String>("policy") {
         declaration.policy = policy.parse().map_err(anyhow::Error::new)?;
     }

@@ -5,7 +5,7 @@
 
 use clap::{Args, FromArgMatches as _};
 use pulp_models::{
-    RemoteSettings, RemoteUrl,
+    RemoteSettings,
     distribution::{self, BasePath, NewDistribution, Target},
     remote::{self, NewRemote, Policy},
     repository::{self, NewRepository},
@@ -18,14 +18,14 @@ use pulp_stages::{
 use serde_json::{Value, json};
 
 use super::RepositoryGlob;
-use crate::{options::ContainerRepositoryOptions, reference::RepositoryName};
+use crate::{options::ContainerRepositoryOptions, reference::RepositoryName, upstream::registry};
 
 /// Flags of the command.
 #[derive(Debug, Args)]
 struct Flags {
-    /// The registry, as in `https://registry-1.docker.io`
+    /// The registry, as in `docker.io` or `http://127.0.0.1:5000`
     #[arg(value_name = "URL")]
-    url: RemoteUrl,
+    url: String,
     /// Name of the remote, the repository and the distribution: `HOST/NAME/library/debian:12` is
     /// then `library/debian:12` of the registry
     #[arg(long, value_name = "NAME")]
@@ -72,7 +72,8 @@ pub(crate) async fn run(
     let options = serde_json::to_value(options).map_err(|error| unwritable(&error))?;
     let settings = RepositorySettings { options, ..RepositorySettings::default() };
     let settings = settings.to_value().map_err(|error| unwritable(&error))?;
-    let (name, url) = (flags.name.to_string(), flags.url.clone());
+    let (name, url) = (flags.name.to_string(), registry(&flags.url)?.0);
+    let shown = url.to_string();
     let create = move |conn: &mut pulp_models::Connection| {
         let plugin = crate::NAME.to_owned();
         let remote = NewRemote {
@@ -98,5 +99,5 @@ pub(crate) async fn run(
     };
     context.installation.db.write(create).await?;
     let served_at = format!("/v2/{}/", flags.name);
-    Ok(json!({"name": flags.name, "url": flags.url.to_string(), "served_at": served_at}))
+    Ok(json!({"name": flags.name, "url": shown, "served_at": served_at}))
 }

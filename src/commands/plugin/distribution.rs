@@ -3,7 +3,9 @@
 use clap::{Arg, ArgGroup, ArgMatches, Command, value_parser};
 use pulp_models::{
     PublicationId, VersionNumber,
+    db::Connection,
     distribution::{self, BasePath, Distribution, NewDistribution, Target},
+    repository,
 };
 use pulp_stages::{plugin::AnyPlugin, serve::DistributionSettings};
 use serde::Deserialize as _;
@@ -87,15 +89,7 @@ pub(super) async fn run(
         "update" => update(session, plugin, matches).await,
         "list" => list(session, plugin).await,
         "show" => print(session, &find(session, matches).await?),
-        _ => {
-            let installation = session.installation().await?;
-            let name = flags::text(matches, "name")?.to_owned();
-            let delete = installation
-                .db
-                .write(move |connection| distribution::delete(connection, &name))
-                .await;
-            Ok(delete?)
-        }
+        _ => destroy(session, matches).await,
     }
 }
 
@@ -142,6 +136,7 @@ async fn create(session: &Session, plugin: &dyn AnyPlugin, matches: &ArgMatches)
         Some(path) => path.clone(),
         None => name.parse().map_err(anyhow::Error::new)?,
     };
+    plugin.check_base_path(&base_path)?;
     let new = NewDistribution {
         base_path,
         name,
@@ -166,6 +161,7 @@ async fn update(session: &Session, plugin: &dyn AnyPlugin, matches: &ArgMatches)
         )));
     }
     if let Some(path) = matches.get_one::<BasePath>("base-path") {
+        plugin.check_base_path(path)?;
         row.base_path.clone_from(path);
     }
     if let Some(target) = target(session, plugin, matches).await? {
@@ -197,6 +193,31 @@ async fn list(session: &Session, plugin: &dyn AnyPlugin) -> CommandResult {
         let row = |row: &Distribution| vec![row.name.clone(), row.base_path.to_string()];
         table(&["NAME", "BASE PATH"], &rows.iter().map(row).collect::<Vec<_>>())
     })?;
+    Ok(())
+}
+
+/// Deletes the distribution; says so if others are reached through it alone.
+async fn destroy(session: &Session, matches: &ArgMatches) -> CommandResult {
+    let installation = session.installation().await?;
+    let name = flags::text(matches, "name")?.to_owned();
+    let delete = move |connection: &mut Connection| {
+        let row = distribution::get(connection, &name)?;
+        distribution::delete(connection, &name)?;
+        let Target::Repository(id) = row.target else { return Ok(None) };
+        if distribution::list(connection)?.iter().any(|other| other.target == row.target) {
+            return Ok(None);
+        }
+        let parent = repository::get_by_id(connection, id)?;
+        let kept = repository::kept_for(connection, &parent.name)?.len();
+        Ok((kept > 0).then_some((parent, kept)))
+    };
+    if let Some((parent, kept)) = installation.db.write(delete).await? {
+        let (plugin, parent) = (parent.plugin, parent.name);
+        session.printer.note(format!(
+            "Repository `{parent}` stays, with what is kept for it ({kept} in all), served nowhere \
+             now: `pulp {plugin} repository destroy --name {parent} --with-kept` deletes them"
+        ));
+    }
     Ok(())
 }
 

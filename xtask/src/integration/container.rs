@@ -18,6 +18,7 @@ mod budget;
 mod clients;
 mod conformance;
 mod fetching;
+mod naming;
 mod registry;
 mod scripted;
 
@@ -52,6 +53,7 @@ pub(super) fn cases() -> Vec<Case> {
     cases.extend(access::cases());
     cases.extend(clients::cases());
     cases.extend(fetching::cases());
+    cases.extend(naming::cases());
     cases.extend(conformance::cases());
     cases.extend(scripted::cases());
     cases

@@ -281,6 +281,12 @@ fn bounded(lab: &Lab) -> Result<()> {
     ensure!(told.contains("No more than 1 repositories"), "{told}");
     serving.stop()?;
 
+    // Without the distribution they are out of reach, but there.
+    let output = lab.pulp.try_run(&["container", "distribution", "destroy", "--name", "hub"])?;
+    let told = "pulp container repository destroy --name hub --with-kept";
+    ensure!(output.status.success() && output.stderr.contains(told), "{}", output.stderr);
+    ensure!(output.stderr.contains("(1 in all)"), "{}", output.stderr);
+    ensure!(kept(&lab.pulp)? == ["hub//lab/app"], "{:?}", kept(&lab.pulp)?);
     let destroy = ["container", "repository", "destroy", "--name", "hub"];
     let (code, told) = lab.pulp.run_failing(&destroy)?;
     ensure!(code == 5 && told.contains("hub//lab/app") && told.contains("--with-kept"), "{told}");
