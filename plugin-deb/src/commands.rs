@@ -83,7 +83,7 @@ pub(crate) async fn run(
         .map_err(|error| PluginFailure::new(error.to_string()))?;
     let store = KeyStore::new(files);
     let work = tokio::task::spawn_blocking(move || run_key(&store, command, now));
-    work.await.map_err(|_| PluginFailure::new("Interrupted"))?
+    work.await.map_err(|_| PluginFailure::interrupted())?
 }
 
 fn run_key(store: &KeyStore, command: KeyCommand, now: i64) -> Result<Value, CommandError> {
@@ -135,7 +135,7 @@ fn describe(name: &SigningKeyName, key: &SigningKey) -> Result<Value, CommandErr
 
 impl From<KeyStoreError> for CommandError {
     fn from(error: KeyStoreError) -> Self {
-        let failure = PluginFailure::new(with_causes(&error));
+        let failure = PluginFailure::new(with_causes(&error)).of_kind(error.kind());
         match error.hint() {
             Some(hint) => failure.with_hint(hint).into(),
             None => failure.into(),

@@ -3,7 +3,10 @@
 //! A key is made once and never replaced: clients trust it. Two processes that make the same key
 //! at once end up with one of them. Everything here blocks.
 
-use pulp_stages::key_files::{KeyFileError, KeyFiles};
+use pulp_stages::{
+    key_files::{KeyFileError, KeyFiles},
+    plugin::FailureKind,
+};
 
 use crate::{
     openpgp::{KeyAlgorithm, SigningError, SigningKey},
@@ -44,6 +47,15 @@ pub struct KeyStore {
 }
 
 impl KeyStoreError {
+    /// What kind of failure it is for whoever named the key.
+    pub fn kind(&self) -> FailureKind {
+        match self {
+            Self::Missing(_) => FailureKind::NotFound,
+            Self::Exists(_) => FailureKind::Conflict,
+            Self::File(_) | Self::Key { .. } => FailureKind::Other,
+        }
+    }
+
     /// What the user can do about it.
     pub fn hint(&self) -> Option<String> {
         match self {

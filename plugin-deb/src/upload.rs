@@ -9,7 +9,7 @@ use clap::{Args, FromArgMatches as _};
 use pulp_models::{Connection, DbError, version};
 use pulp_stages::{
     Content as _,
-    plugin::{Addition, CommandContext, CommandError, PluginFailure},
+    plugin::{Addition, CommandContext, CommandError, FailureKind, PluginFailure},
 };
 
 use crate::{Deb, content::DebContent, options::place, upstream::with_causes};
@@ -80,7 +80,7 @@ impl Upload {
             };
             upload.files.iter().map(read).collect()
         });
-        work.await.map_err(|_| PluginFailure::new("Interrupted"))?
+        work.await.map_err(|_| PluginFailure::interrupted())?
     }
 
     /// Refuses packages whose place is taken by others: clients tell packages apart by name,
@@ -109,6 +109,7 @@ impl Upload {
                 "There is another `{package}` in `{}` already",
                 self.repository
             ))
+            .of_kind(FailureKind::Conflict)
             .with_hint("raise its version, or use `--replace`")
             .into()),
         }

@@ -74,8 +74,9 @@ async fn signing_key(
     };
     let loaded = tokio::task::spawn_blocking(load).await.map_err(|_| PublishError::Cancelled)?;
     loaded.map_err(|error| {
-        let hint = error.hint();
-        let failure = PluginFailure::new("Failed to get the signing key").caused_by(error);
+        let (hint, kind) = (error.hint(), error.kind());
+        let failure = PluginFailure::new("Failed to get the signing key");
+        let failure = failure.of_kind(kind).caused_by(error);
         match hint {
             Some(hint) => failure.with_hint(hint).into(),
             None => failure.into(),

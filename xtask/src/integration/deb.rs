@@ -67,6 +67,7 @@ pub(super) fn cases() -> Vec<Case> {
             keys::expired_or_revoked,
         ),
         case("apt believes publications signed by a key of the user's", keys::of_ones_own),
+        case("a missing and a taken signing key have exit codes", keys::missing_or_taken),
         case("signing keys are encrypted once there is a key file", keys::encrypted),
         case("chosen packages come with what they need, in the newest version", chosen::packages),
         case("an archive with lzma alone is read", chosen::lzma),

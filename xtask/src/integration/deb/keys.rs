@@ -55,6 +55,30 @@ pub(super) fn of_ones_own(lab: &Lab) -> Result<()> {
     serving.stop()
 }
 
+/// Scripts can tell a key that is missing and one that is there by exit codes.
+pub(super) fn missing_or_taken(lab: &Lab) -> Result<()> {
+    lab.pulp.run(&["deb", "key", "create", "own"])?;
+    let before = lab.pulp.run(&["deb", "key", "export", "own"])?;
+    let other = Archive::new()?;
+    let secret = other.secret_key()?.display().to_string();
+    lab.pulp.run(&["deb", "repository", "create", "--name", NAME])?;
+    let publish = ["deb", "publication", "create", "--repository", NAME, "--publish"];
+    let cases: [(&[&str], i32); 5] = [
+        (&["deb", "key", "export", "none"], 4),
+        (&[&publish[..], &["structured", "--signing-key", "none-such"]].concat(), 4),
+        (&["deb", "key", "create", "own"], 5),
+        (&["deb", "key", "import", "own", &secret], 5),
+        (&["deb", "key", "import", "other", "/no/such/file"], 2),
+    ];
+    for (words, expected) in cases {
+        let (code, error) = lab.pulp.run_failing(words)?;
+        ensure!(code == expected, "Exit code {code} of {words:?}, expected {expected}:\n{error}");
+        ensure!(error.contains("hint: ") || expected == 2, "No hint for {words:?}:\n{error}");
+    }
+    ensure!(lab.pulp.run(&["deb", "key", "export", "own"])? == before, "The key is another one");
+    Ok(())
+}
+
 /// With a key file, no private key is readable on disk, and publications are signed as before.
 pub(super) fn encrypted(lab: &Lab) -> Result<()> {
     let mut archive = Archive::new()?;
