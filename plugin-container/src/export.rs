@@ -3,7 +3,8 @@
 //!
 //! Writes manifests byte for byte, every blob once, and the signatures that are kept beside manifests
 //! (`layout` says where); `index.json` comes last, so a folder without
-//! it is an export that did not end. What is still upstream cannot be exported. The way back is a
+//! it is an export that was killed; one that fails or is interrupted leaves nothing. What is still
+//! upstream cannot be exported. The way back is a
 //! mirror of the folder or archive (`layout`).
 
 mod target;
@@ -24,7 +25,7 @@ use pulp_models::{
 };
 use pulp_stages::{
     options::add_flags,
-    plugin::{CommandContext, CommandError, PluginFailure},
+    plugin::{CommandContext, CommandError, FailureKind, PluginFailure},
 };
 use serde_json::{Value, json};
 
@@ -106,7 +107,9 @@ pub(crate) async fn run(
     let plan = plan.await?.map_err(explain)?;
     let path = flags.target.clone();
     let ids = [&*plan.manifest_ids, &*plan.signature_ids].concat();
-    let mut writing = blocking(move || Ok(Writing::new(Target::create(&path)?, plan))).await?;
+    let cancel = context.cancel.clone();
+    let create = move || Ok(Writing::new(Target::create(&path, cancel)?, plan));
+    let mut writing = blocking(create).await?;
     for chunk in ids.chunks(CHUNK) {
         let chunk = chunk.to_vec();
         let rows = db.read(move |conn| {
@@ -128,8 +131,8 @@ pub(crate) async fn run(
         })
         .await?;
     }
-    let (store, cancel) = (context.installation.store.clone(), context.cancel.clone());
-    let mut value = blocking(move || writing.finish(&store, || cancel.is_cancelled())).await?;
+    let store = context.installation.store.clone();
+    let mut value = blocking(move || writing.finish(&store)).await?;
     value["target"] = flags.target.display().to_string().into();
     Ok(value)
 }
@@ -138,17 +141,25 @@ async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, ExportError> + Send + 'static,
 ) -> Result<T, CommandError> {
     let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|_| PluginFailure::new("Interrupted"))?.map_err(explain)
+    done.map_err(|_| PluginFailure::interrupted())?.map_err(explain)
 }
 
 fn explain(error: ExportError) -> CommandError {
+    if matches!(error, ExportError::Cancelled) {
+        return PluginFailure::interrupted().into();
+    }
+    let kind = match error {
+        ExportError::NotEmpty(_) | ExportError::Exists(_) => FailureKind::Conflict,
+        _ => FailureKind::Other,
+    };
     let hint = match &error {
         ExportError::NotStored(_) => Some("sync the repository with `--policy immediate`"),
         ExportError::NotEmpty(_) => Some("name another folder, or empty it"),
         ExportError::Exists(_) => Some("name another file, or remove it"),
         _ => None,
     };
-    let failed = PluginFailure::new("Failed to export the repository").caused_by(error);
+    let failed = PluginFailure::new("Failed to export the repository");
+    let failed = failed.of_kind(kind).caused_by(error);
     match hint {
         Some(hint) => failed.with_hint(hint).into(),
         None => failed.into(),
@@ -263,18 +274,11 @@ impl Writing {
     }
 
     /// Writes the blobs, then what makes it a layout.
-    fn finish(
-        mut self,
-        store: &ArtifactStore,
-        cancelled: impl Fn() -> bool,
-    ) -> Result<Value, ExportError> {
+    fn finish(mut self, store: &ArtifactStore) -> Result<Value, ExportError> {
         // A manifest may be another's blob.
         let written: HashSet<Digest> = self.manifests.iter().map(|(digest, _)| *digest).collect();
         let blobs = std::mem::take(&mut self.plan.blobs);
         for (digest, sha256) in blobs.iter().filter(|(digest, _)| !written.contains(digest)) {
-            if cancelled() {
-                return Err(ExportError::Cancelled);
-            }
             let (from, size) = store.open_artifact_blocking(sha256)?;
             self.target.add(&blob_name(digest), size, from)?;
             self.bytes += size;
