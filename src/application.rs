@@ -39,7 +39,10 @@ impl Application {
 
     /// Runs the command line of this process and says how it went.
     pub fn run(self) -> ExitCode {
-        let matches = commands::tree(&self.plugins).get_matches();
+        let mut tree = commands::tree(&self.plugins);
+        let matches = tree.try_get_matches_from_mut(std::env::args_os()).unwrap_or_else(|error| {
+            commands::direct(error, &tree, &self.plugins).exit();
+        });
         let mut printer = Printer::new(matches.get_flag("json"), matches.get_flag("quiet"));
         match self.run_matches(&matches, &mut printer) {
             Ok(()) => ExitCode::SUCCESS,

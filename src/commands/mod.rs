@@ -16,7 +16,10 @@ mod status;
 mod flags;
 
 pub(crate) use self::maintenance::PATIENCE;
-use clap::{ArgMatches, Command};
+use clap::{
+    ArgMatches, Command,
+    error::{ContextKind, ContextValue, Error},
+};
 use pulp_stages::{options::add_flags, plugin::Plugins};
 
 use crate::{
@@ -46,6 +49,24 @@ pub(crate) fn tree(plugins: &Plugins) -> Command {
     add_flags::<GlobalFlags>(command)
 }
 
+/// Says of a command that only plugins have where it is.
+pub(crate) fn direct(mut error: Error, tree: &Command, plugins: &Plugins) -> Error {
+    let Some(ContextValue::String(name)) = error.get(ContextKind::InvalidSubcommand) else {
+        return error;
+    };
+    let has = |plugin: &Command| plugin.get_subcommands().any(|command| command.get_name() == name);
+    let plugins = plugins.iter().filter_map(|plugin| tree.find_subcommand(plugin.name()));
+    let found: Vec<String> = plugins
+        .filter(|plugin| has(plugin))
+        .map(|plugin| format!("`pulp {} {name}`", plugin.get_name()))
+        .collect();
+    if !found.is_empty() {
+        let tip = format!("every type of repository has its own: {}", found.join(", "));
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
+    }
+    error
+}
+
 /// Runs what was said.
 pub(crate) async fn run(session: &Session, matches: &ArgMatches) -> CommandResult {
     let (name, matches) = subcommand(matches)?;
@@ -69,4 +90,29 @@ pub(crate) async fn run(session: &Session, matches: &ArgMatches) -> CommandResul
 /// The subcommand that was given; clap sees to it that there is one.
 fn subcommand(matches: &ArgMatches) -> CommandResult<(&str, &ArgMatches)> {
     matches.subcommand().ok_or_else(|| Failure::usage("A subcommand is missing"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_of_plugins_is_found_below_them() {
+        let mut plugins = Plugins::default();
+        plugins.add(plugin_file::File);
+        plugins.add(plugin_deb::Deb);
+        let explain = |arguments: &[&str]| {
+            let error = tree(&plugins).try_get_matches_from(arguments).expect_err("refused");
+            direct(error, &tree(&plugins), &plugins).to_string()
+        };
+        let text = explain(&["pulp", "publication", "create"]);
+        assert!(
+            text.contains("its own: `pulp deb publication`, `pulp file publication`"),
+            "{text}"
+        );
+        let text = explain(&["pulp", "key"]);
+        assert!(text.contains("its own: `pulp deb key`"), "{text}");
+        let text = explain(&["pulp", "mirro"]);
+        assert!(text.contains("'mirror'") && !text.contains("its own"), "{text}");
+    }
 }
