@@ -7,7 +7,7 @@
 //! # Conformance
 //!
 //! A [`Blueprint`](crate::testing::Blueprint) says how an upstream is written that offers a given set
-//! of files. [`conformance!`](crate::conformance) turns it into thirty tests on both databases: first
+//! of files. [`conformance!`](crate::conformance) turns it into sixteen tests, each on both databases: first
 //! and unchanged syncs, additive and mirror, every policy, corrupt bytes, broken transfers, dead
 //! servers, cancellation in every stage, resumption, serving, repair, reclaim, cleanup, memory. The
 //! [module](crate::testing::conformance) has the example.

@@ -47,7 +47,7 @@ pub use faults::{corrupt_bytes, dying_server, truncated_transfers};
 pub use interruption::{cancelled_everywhere, killed_and_resumed};
 pub use memory::many_units;
 pub use serving::{deferred_files, served_publication};
-pub use sync::{additive, every_policy, first_and_second, mirror};
+pub use sync::{additive, changed, every_policy, first_and_second, mirror};
 pub use upkeep::{cleaned_up, reclaimed, repaired};
 
 /// A file that an upstream offers.
@@ -134,6 +134,12 @@ macro_rules! conformance {
                 db: $crate::testing::TestDatabase
             ) {
                 $crate::testing::conformance::mirror::<$blueprint>(db).await;
+            }
+
+            async fn a_changed_file_takes_the_place_of_the_old_one(
+                db: $crate::testing::TestDatabase
+            ) {
+                $crate::testing::conformance::changed::<$blueprint>(db).await;
             }
 
             async fn every_policy_stores_what_it_says(db: $crate::testing::TestDatabase) {

@@ -59,6 +59,23 @@ pub async fn mirror<B: Blueprint>(database: TestDatabase) {
     bench.holds(&[one, two], &[], true).await;
 }
 
+/// A file whose bytes changed upstream takes the place of the old one and is served, whether the sync
+/// is additive or a mirror, and whether it fetches the file or leaves it to its first reader.
+pub async fn changed<B: Blueprint>(database: TestDatabase) {
+    let [one, two, _] = three();
+    let bench = Bench::<B>::offering(&[one.clone(), two.clone()], database).await;
+    bench.sync(Policy::Immediate, false).await;
+    for (policy, mirror) in [(Policy::Immediate, false), (Policy::OnDemand, true)] {
+        let bytes = format!("changed, {policy}\n").repeat(100);
+        let changed = Sample { name: one.name.clone(), bytes: bytes.into() };
+        bench.offer(&[changed.clone(), two.clone()]);
+        assert!(bench.sync(policy, mirror).await.version.is_some(), "a change is a version");
+        bench.holds(&[changed.clone()], &[], policy == Policy::Immediate).await;
+        bench.publish().await;
+        bench.serves(&[changed, two.clone()]).await;
+    }
+}
+
 /// `immediate` stores files, the others leave them upstream; on the way from them to `immediate`
 /// they are fetched although upstream is unchanged.
 pub async fn every_policy<B: Blueprint>(database: TestDatabase) {
