@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::bail;
 
 use crate::{
-    bench, docs, integration, probe,
+    bench, docs, integration, new_plugin, probe,
     report::{Phase, Report},
     run, soak, tidy,
 };
@@ -25,6 +25,9 @@ pub(crate) fn all(report: &Report) {
     });
     tests(report);
     report.timed(Phase::Build, || report.check("docs", || docs::run().map(drop)));
+    report.timed(Phase::Test, || {
+        report.check("new plugin", || new_plugin::trial::run(new_plugin::trial::NAME))
+    });
     integration::run(report, None, None, None);
     soak::run(report, &soak::SoakFlags::brief());
     report.timed(Phase::Test, || report.check("bench", bench::check));
@@ -119,7 +122,7 @@ fn counted(report: &Report, name: &str, command: &mut Command) {
 }
 
 /// Passed and failed tests, summed over the closing lines of the test runners.
-fn counts(text: &str) -> (usize, usize) {
+pub(crate) fn counts(text: &str) -> (usize, usize) {
     let of = |line: &str, what: &str| {
         let words: Vec<_> = line.split([' ', ',', ';']).filter(|word| !word.is_empty()).collect();
         let at = words.iter().position(|word| *word == what);

@@ -71,6 +71,9 @@ enum Command {
     NewPlugin {
         /// The type's name, e.g. `rpm`: the crate is called `plugin-NAME`
         name: String,
+        /// Try it in a copy of the workspace: write, build, test, mirror and serve
+        #[arg(long = "try")]
+        is_trial: bool,
     },
     /// Feeds parsers what no upstream should send, for longer than the tests do
     Fuzz {
@@ -107,7 +110,10 @@ fn main() -> ExitCode {
             println!("begin reading at {}", docs::run()?.display());
             Ok(())
         }),
-        Command::NewPlugin { name } => report.check("new plugin", || {
+        Command::NewPlugin { name, is_trial: true } => {
+            report.check("new plugin", || new_plugin::trial::run(&name));
+        }
+        Command::NewPlugin { name, is_trial: false } => report.check("new plugin", || {
             new_plugin::write(run::root(), &new_plugin::Name::parse(&name)?)?;
             println!("wrote `plugin-{name}/`, added it to `Cargo.toml` and to `src/main.rs`; now");
             println!();

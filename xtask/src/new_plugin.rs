@@ -3,6 +3,8 @@
 //! What is written lies in `xtask/template`: a working plugin with a format of its own, and its
 //! tests. Everything is checked and prepared before the first change, so a refusal leaves nothing.
 
+pub(crate) mod trial;
+
 use std::{fs, path::Path};
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -15,8 +17,8 @@ const FILES: [(&str, &str); 4] = [
     ("tests/conformance.rs", include_str!("../template/conformance.rs")),
 ];
 
-/// Words that mean something else on the command line or in the code that is written.
-const TAKEN: [&str; 20] = [
+/// What the program's own commands are called.
+const COMMANDS: &[&str] = &[
     "mirror",
     "apply",
     "sync",
@@ -24,19 +26,22 @@ const TAKEN: [&str; 20] = [
     "task",
     "orphan",
     "check",
+    "backup",
+    "secret",
     "status",
     "settings",
     "completion",
     "help",
-    "self",
     "plugin",
-    "content",
-    "key",
-    "expected",
-    "sha",
-    "list",
-    "rpm",
     "pulp",
+];
+/// Words of Rust, those that it keeps for later included.
+const KEYWORDS: &[&str] = &[
+    "abstract", "as", "async", "await", "become", "box", "break", "const", "continue", "crate",
+    "do", "dyn", "else", "enum", "extern", "false", "final", "fn", "for", "gen", "if", "impl",
+    "in", "let", "loop", "macro", "match", "mod", "move", "mut", "override", "priv", "pub", "ref",
+    "return", "self", "static", "struct", "super", "trait", "true", "try", "type", "typeof",
+    "unsafe", "unsized", "use", "virtual", "where", "while", "yield",
 ];
 /// Longest name in bytes.
 const LONGEST: usize = 30;
@@ -57,8 +62,19 @@ impl Name {
         );
         ensure!(text.len() <= LONGEST, "`{text}` is longer than {LONGEST} characters");
         ensure!(!text.starts_with("plugin-"), "`{text}`: leave out `plugin-`, it is added");
-        ensure!(!TAKEN.contains(&text), "`{text}` means something else already");
-        Ok(Self(text.to_owned()))
+        ensure!(
+            !COMMANDS.contains(&text),
+            "`{text}` is a word of the program's command line already"
+        );
+        ensure!(!KEYWORDS.contains(&text), "`{text}` is a word of Rust");
+        let name = Self(text.to_owned());
+        let hidden = name.type_name();
+        let mut words = FILES.iter().flat_map(|(_, text)| text.split(|c| !is_of_name(c)));
+        ensure!(
+            !words.any(|word| word == hidden),
+            "`{text}` is no good name: the crate needs another `{hidden}`"
+        );
+        Ok(name)
     }
 
     fn package(&self) -> String {
@@ -83,10 +99,15 @@ impl Name {
     }
 }
 
+fn is_of_name(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '_'
+}
+
 /// Writes the crate into the workspace at `root` and registers it there.
 pub(crate) fn write(root: &Path, name: &Name) -> Result<()> {
     let folder = root.join(name.package());
-    ensure!(!folder.exists(), "`{}/` exists already", name.package());
+    let package = name.package();
+    ensure!(!folder.exists(), "`{package}/` exists already: take another name, or remove it");
     let (manifest, main) = (root.join("Cargo.toml"), root.join("src/main.rs"));
     let read = |path: &Path| {
         fs::read_to_string(path).with_context(|| format!("Failed to read `{}`", path.display()))
@@ -203,10 +224,41 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_changes_nothing() {
-        for name in ["", "Rpm", "1x", "a_b", "a--b", "a-", "sync", "plugin-x", &"x".repeat(31)] {
-            assert!(Name::parse(name).is_err(), "{name}");
+    fn a_name_that_cannot_be_is_refused_with_the_reason() {
+        let long = "x".repeat(31);
+        for (name, reason) in [
+            ("", "a letter first"),
+            ("Rpm", "lower-case letters"),
+            ("rPm", "lower-case letters"),
+            ("1x", "a letter first"),
+            ("-x", "a letter first"),
+            ("a_b", "single dashes"),
+            ("a--b", "single dashes"),
+            ("a-", "single dashes"),
+            ("a/b", "single dashes"),
+            ("ä", "lower-case letters"),
+            ("a b", "single dashes"),
+            ("..", "a letter first"),
+            (&long, "longer than 30 characters"),
+            ("plugin-x", "leave out `plugin-`"),
+            ("sync", "the program's command line"),
+            ("match", "a word of Rust"),
+            ("self", "a word of Rust"),
+            ("bytes", "another `Bytes`"),
+            ("option", "another `Option`"),
+            ("list", "another `List`"),
+        ] {
+            let error = Name::parse(name).err().map(|error| error.to_string()).unwrap_or_default();
+            assert!(error.starts_with(&format!("`{name}`")), "{name}: {error}");
+            assert!(error.contains(reason), "{name}: {error}");
         }
+        for name in ["rpm", "rpm-md", "x", "a1", "lists"] {
+            assert!(Name::parse(name).is_ok(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_changes_nothing() {
         let root = workspace();
         fs::create_dir(root.path().join("plugin-file")).expect("a folder");
         let taken = write(root.path(), &Name::parse("file").expect("a name"));

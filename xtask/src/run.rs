@@ -232,18 +232,44 @@ pub(crate) fn metadata() -> Result<serde_json::Value> {
 /// Builds the whole workspace and returns where its program `pulp` lies. The examples are asked for
 /// since cargo then takes the features that tests have, and compiles no dependency a second time.
 pub(crate) fn build() -> Result<PathBuf> {
-    let targets = ["build", "--workspace", "--bins", "--examples"];
-    let mut command =
-        cargo(targets.into_iter().chain(["--message-format=json-render-diagnostics"]));
+    program(&built(&mut cargo(["build", "--workspace", "--bins", "--examples"]))?)
+}
+
+/// The program `pulp` among what was built.
+pub(crate) fn program(built: &[Built]) -> Result<PathBuf> {
+    let found = built.iter().find(|one| one.target == "pulp" && !one.is_test);
+    found.map(|one| one.path.clone()).context("Cargo built no program `pulp`")
+}
+
+/// An executable that cargo has built.
+pub(crate) struct Built {
+    /// As the manifest calls it.
+    pub(crate) target: String,
+    /// The file that it begins with.
+    pub(crate) source: PathBuf,
+    /// Whether it runs tests.
+    pub(crate) is_test: bool,
+    pub(crate) path: PathBuf,
+}
+
+/// Runs a cargo that builds, and returns the executables.
+pub(crate) fn built(command: &mut Command) -> Result<Vec<Built>> {
     let output = command
+        .arg("--message-format=json-render-diagnostics")
         .stderr(Stdio::inherit())
         .output()
         .with_context(|| format!("Failed to run {command:?}"))?;
-    succeeded(&command, output.status)?;
-    let program = String::from_utf8_lossy(&output.stdout)
-        .lines()
-        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
-        .filter(|message| message["target"]["name"] == "pulp")
-        .find_map(|message| message["executable"].as_str().map(PathBuf::from));
-    program.context("Cargo built no program `pulp`")
+    succeeded(command, output.status)?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let messages =
+        text.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let built = messages.filter_map(|message| {
+        Some(Built {
+            target: message["target"]["name"].as_str()?.to_owned(),
+            source: message["target"]["src_path"].as_str()?.into(),
+            is_test: message["profile"]["test"] == true,
+            path: message["executable"].as_str()?.into(),
+        })
+    });
+    Ok(built.collect())
 }
