@@ -10,6 +10,7 @@ use pulp_stages::{
     plugin::{CommandError, FailureKind, PluginFailure},
     publish::PublishError,
     sync::SyncError,
+    task::TaskError,
 };
 
 /// Exit codes, so that scripts can tell what kind of thing went wrong.
@@ -148,7 +149,7 @@ fn exit_of(error: &DbError) -> Exit {
 impl From<SyncError> for Failure {
     fn from(error: SyncError) -> Self {
         let exit = match &error {
-            SyncError::Cancelled => Exit::Interrupted,
+            SyncError::Cancelled | SyncError::Task(TaskError::Cancelled) => Exit::Interrupted,
             SyncError::Task(task) if task.is_conflict() => Exit::Conflict,
             SyncError::Options(_) => Exit::Usage,
             other if other.is_upstream() => Exit::Upstream,
@@ -163,7 +164,7 @@ impl From<SyncError> for Failure {
 impl From<PublishError> for Failure {
     fn from(error: PublishError) -> Self {
         let exit = match &error {
-            PublishError::Cancelled => Exit::Interrupted,
+            PublishError::Cancelled | PublishError::Task(TaskError::Cancelled) => Exit::Interrupted,
             PublishError::Task(task) if task.is_conflict() => Exit::Conflict,
             PublishError::Options(_) => Exit::Usage,
             PublishError::Database(error) => exit_of(error),

@@ -3,13 +3,11 @@
 use std::path::PathBuf;
 
 use clap::FromArgMatches as _;
-use pulp_stages::{
-    key_files::KeyFiles,
-    plugin::{CommandError, PluginFailure},
-};
+use pulp_stages::plugin::{CommandContext, CommandError, Plugin as _, PluginFailure};
 use serde_json::{Value, json};
 
 use crate::{
+    Deb,
     copy::Copy,
     keys::{KeyStore, KeyStoreError},
     openpgp::{KeyAlgorithm, SigningError, SigningKey},
@@ -69,9 +67,9 @@ pub(crate) fn all() -> Vec<clap::Command> {
     vec![KeyCommand::augment_subcommands(key), Upload::command(), Copy::command()]
 }
 
-/// Runs a subcommand of [`all`] on the keys in `files`.
+/// Runs a subcommand of [`all`] on the installation's keys.
 pub(crate) async fn run(
-    files: KeyFiles,
+    context: &CommandContext,
     name: &str,
     matches: &clap::ArgMatches,
     now: i64,
@@ -81,9 +79,9 @@ pub(crate) async fn run(
     }
     let command = KeyCommand::from_arg_matches(matches)
         .map_err(|error| PluginFailure::new(error.to_string()))?;
-    let store = KeyStore::new(files);
-    let work = tokio::task::spawn_blocking(move || run_key(&store, command, now));
-    work.await.map_err(|_| PluginFailure::interrupted())?
+    let keys = context.installation.keys(Deb::NAME);
+    let store = KeyStore::new(keys).until(context.cancel.clone());
+    context.blocking(move || run_key(&store, command, now)).await?
 }
 
 fn run_key(store: &KeyStore, command: KeyCommand, now: i64) -> Result<Value, CommandError> {

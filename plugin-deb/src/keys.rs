@@ -8,6 +8,8 @@ use pulp_stages::{
     plugin::FailureKind,
 };
 
+use tokio_util::sync::CancellationToken;
+
 use crate::{
     openpgp::{KeyAlgorithm, SigningError, SigningKey},
     options::SigningKeyName,
@@ -35,6 +37,9 @@ pub enum KeyStoreError {
         #[source]
         source: SigningError,
     },
+    /// The user asked for an early end before it was kept.
+    #[error("Interrupted")]
+    Interrupted,
 }
 
 /// How the names of keys' files end.
@@ -44,6 +49,7 @@ const SUFFIX: &str = ".asc";
 #[derive(Debug, Clone)]
 pub struct KeyStore {
     files: KeyFiles,
+    cancel: CancellationToken,
 }
 
 impl KeyStoreError {
@@ -52,6 +58,7 @@ impl KeyStoreError {
         match self {
             Self::Missing(_) => FailureKind::NotFound,
             Self::Exists(_) => FailureKind::Conflict,
+            Self::Interrupted => FailureKind::Interrupted,
             Self::File(_) | Self::Key { .. } => FailureKind::Other,
         }
     }
@@ -62,15 +69,21 @@ impl KeyStoreError {
             Self::Missing(name) => Some(format!("make it with `pulp deb key create {name}`")),
             Self::Exists(_) => Some("choose another name, or use that key".to_owned()),
             Self::File(error) => error.hint().map(Into::into),
-            Self::Key { .. } => None,
+            Self::Key { .. } | Self::Interrupted => None,
         }
     }
 }
 
 impl KeyStore {
     /// The keys in these files.
-    pub const fn new(files: KeyFiles) -> Self {
-        Self { files }
+    pub fn new(files: KeyFiles) -> Self {
+        Self { files, cancel: CancellationToken::new() }
+    }
+
+    /// Keeps no new key once `cancel` has fired: making one takes its time.
+    #[must_use]
+    pub fn until(self, cancel: CancellationToken) -> Self {
+        Self { cancel, ..self }
     }
 
     /// Reads a key.
@@ -134,6 +147,9 @@ impl KeyStore {
 
     fn store(&self, name: &SigningKeyName, key: &SigningKey) -> Result<(), KeyStoreError> {
         let text = key.secret_armored().map_err(|source| unusable(name, source))?;
+        if self.cancel.is_cancelled() {
+            return Err(KeyStoreError::Interrupted);
+        }
         if self.files.create(&file(name), text.as_bytes())? {
             Ok(())
         } else {
@@ -175,6 +191,18 @@ mod tests {
         let again = store.create(&name, "x", KeyAlgorithm::Ed25519, NOW);
         assert!(matches!(again, Err(KeyStoreError::Exists(_))));
         assert_eq!(store.names().expect("one"), [name]);
+    }
+
+    #[test]
+    fn no_key_is_kept_that_was_made_too_late() {
+        let home = tempfile::tempdir().expect("a folder");
+        let cancel = CancellationToken::new();
+        let store = store(&home).until(cancel.clone());
+        let name = SigningKeyName::default_key();
+        cancel.cancel();
+        let late = store.create(&name, "x", KeyAlgorithm::Ed25519, NOW);
+        assert!(matches!(late, Err(KeyStoreError::Interrupted)));
+        assert!(store.names().expect("none").is_empty());
     }
 
     #[test]

@@ -73,8 +73,7 @@ impl Plugin for Deb {
             Copy::NAME => serde_json::to_value(Copy::parse(matches)?.run(context).await?),
             _ => {
                 let now = Timestamp::now().as_seconds();
-                return commands::run(context.installation.keys(Self::NAME), name, matches, now)
-                    .await;
+                return commands::run(context, name, matches, now).await;
             }
         };
         Ok(printed.map_err(|error| PluginFailure::new("Failed to print").caused_by(error))?)

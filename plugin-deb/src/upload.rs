@@ -60,7 +60,7 @@ impl Upload {
     /// Adds the packages, then publishes the version.
     pub(crate) async fn run(self, context: &CommandContext) -> Result<Addition, CommandError> {
         let repository = context.repository::<Deb>(&self.repository).await?;
-        let packages = self.read().await?;
+        let packages = self.read(context).await?;
         if !self.replace {
             self.refuse_others(context, repository.id, &packages).await?;
         }
@@ -69,9 +69,9 @@ impl Upload {
     }
 
     /// Reads what the files are, one after the other; their bytes are taken up later.
-    async fn read(&self) -> Result<Vec<PackageFile>, CommandError> {
+    async fn read(&self, context: &CommandContext) -> Result<Vec<PackageFile>, CommandError> {
         let upload = self.clone();
-        let work = tokio::task::spawn_blocking(move || {
+        let work = context.blocking(move || {
             let read = |file: &PathBuf| {
                 read::read(file, &upload.distribution, &upload.component).map_err(|error| {
                     let (file, reason) = (file.display(), with_causes(&error));
@@ -80,7 +80,7 @@ impl Upload {
             };
             upload.files.iter().map(read).collect()
         });
-        work.await.map_err(|_| PluginFailure::interrupted())?
+        work.await?
     }
 
     /// Refuses packages whose place is taken by others: clients tell packages apart by name,

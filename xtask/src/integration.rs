@@ -19,6 +19,7 @@ mod container;
 mod deb;
 mod faults;
 mod file;
+mod interrupt;
 mod rpm;
 
 pub(crate) use crate::pulp::Backend;

@@ -14,6 +14,8 @@ use crate::run::{Output, Running};
 
 /// How often a process is looked at.
 const GLANCE: Duration = Duration::from_millis(20);
+/// Clock ticks per second in `/proc`, on every Linux of today.
+const TICKS: f64 = 100.0;
 
 /// Resident memory in KiB: at the moment, and the most so far.
 #[derive(Debug, Clone, Copy, Default)]
@@ -42,6 +44,22 @@ fn program(id: &str) -> Option<PathBuf> {
 /// How many files, sockets and pipes a living process has open.
 pub(crate) fn handles(id: u32) -> Result<usize> {
     Ok(fs::read_dir(format!("/proc/{id}/fd"))?.count())
+}
+
+/// How many bytes a living process has read, from files and all else.
+pub(crate) fn bytes_read(id: u32) -> Result<u64> {
+    let text = fs::read_to_string(format!("/proc/{id}/io"))?;
+    let read = text.lines().find_map(|line| line.strip_prefix("rchar: "));
+    read.context("No `rchar`")?.parse().context("`rchar` is no number")
+}
+
+/// Processor time in seconds that a running process, its threads and its dead children took.
+pub(crate) fn cpu_of(id: u32) -> Option<f64> {
+    let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+    // The name in parentheses may hold anything.
+    let fields: Vec<_> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+    let ticks = fields.get(11..15)?.iter().filter_map(|field| field.parse::<f64>().ok());
+    Some(ticks.sum::<f64>() / TICKS)
 }
 
 /// What a process used at most, and how it ended.

@@ -11,6 +11,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
+use rustix::process::{Pid, Signal, kill_process};
 
 /// The workspace's root folder.
 pub(crate) fn root() -> &'static Path {
@@ -157,10 +158,18 @@ impl Running {
 
     /// Asks the program to end.
     pub(crate) fn terminate(&self) -> Result<()> {
-        let id = i32::try_from(self.child.id()).ok().and_then(rustix::process::Pid::from_raw);
+        self.signal(Signal::TERM)
+    }
+
+    /// Asks the program to end, as Ctrl-C does.
+    pub(crate) fn interrupt(&self) -> Result<()> {
+        self.signal(Signal::INT)
+    }
+
+    fn signal(&self, signal: Signal) -> Result<()> {
+        let id = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
         let id = id.context("A child has no id")?;
-        rustix::process::kill_process(id, rustix::process::Signal::TERM)
-            .context("Failed to send SIGTERM")
+        kill_process(id, signal).with_context(|| format!("Failed to send {signal:?}"))
     }
 
     /// Ends the program at once, as `kill -9` does; says how it ended, which may have been before.

@@ -75,9 +75,8 @@ impl RegistryRoutes {
         body: Body,
     ) -> Result<Response, RegistryError> {
         self.writable(asked, &name).await?;
-        let session = self.uploads.get(&name, id)?;
-        let mut upload = session.lock().await;
-        let received = take(&mut upload, asked.headers, &name, id, body).await?;
+        let mut working = self.uploads.work_on(&name, id).await?;
+        let received = take(&mut working.upload, asked.headers, &name, id, body).await?;
         Ok(progress(StatusCode::ACCEPTED, &name, id, received))
     }
 
@@ -94,11 +93,10 @@ impl RegistryRoutes {
             RegistryError::new(ErrorCode::DigestInvalid, "The parameter `digest` is missing")
         })?;
         let digest = parse_digest(&digest)?;
-        let session = self.uploads.get(&name, id)?;
-        let mut upload = session.lock().await;
-        take(&mut upload, asked.headers, &name, id, body).await?;
-        let verifier = upload.verifier.take().ok_or_else(|| uploads::unknown(id))?;
-        self.uploads.end(id);
+        let mut working = self.uploads.work_on(&name, id).await?;
+        take(&mut working.upload, asked.headers, &name, id, body).await?;
+        let verifier = working.upload.verifier.take().ok_or_else(|| uploads::unknown(id))?;
+        drop(working);
         let verified = verifier.finish().await.map_err(refused)?;
         check(&verified, &digest)?;
         self.keep(&writable, &digest, verified).await?;
@@ -113,8 +111,8 @@ impl RegistryRoutes {
         id: &str,
     ) -> Result<Response, RegistryError> {
         self.writable(asked, &name).await?;
-        let session = self.uploads.get(&name, id)?;
-        let received = session.lock().await.verifier.as_ref().map(Verifier::received);
+        let working = self.uploads.work_on(&name, id).await?;
+        let received = working.upload.verifier.as_ref().map(Verifier::received);
         let received = received.ok_or_else(|| uploads::unknown(id))?;
         Ok(progress(StatusCode::NO_CONTENT, &name, id, received))
     }
@@ -127,8 +125,7 @@ impl RegistryRoutes {
         id: &str,
     ) -> Result<Response, RegistryError> {
         self.writable(asked, &name).await?;
-        self.uploads.get(&name, id)?;
-        self.uploads.end(id);
+        self.uploads.give_up(&name, id)?;
         Ok(StatusCode::NO_CONTENT.into_response())
     }
 

@@ -7,12 +7,15 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{self, Arc, PoisonError, Weak},
     time::Duration,
 };
 
 use pulp_models::{Algorithm, ArtifactStore, ContentId, Expected, RepositoryId, store::Verifier};
-use tokio::time::Instant;
+use tokio::{
+    sync::{Mutex, OwnedMutexGuard},
+    time::Instant,
+};
 use uuid::Uuid;
 
 use crate::{
@@ -34,9 +37,25 @@ pub(super) struct Upload {
     pub(super) verifier: Option<Verifier>,
 }
 
-/// A session, to be locked by the request that works on it: parallel requests for one session make
-/// no sense, but must not mix their bytes.
-pub(super) type Session = Arc<tokio::sync::Mutex<Upload>>;
+/// A session, locked by the request that works on it: parallel requests for one session make no
+/// sense, but must not mix their bytes.
+type Session = Arc<Mutex<Upload>>;
+
+/// A session that a request works on. If that leaves nothing to go on with, as when its client
+/// vanishes in the middle, the session ends with it.
+pub(super) struct Working<'a> {
+    pub(super) upload: OwnedMutexGuard<Upload>,
+    uploads: &'a Uploads,
+    id: &'a str,
+}
+
+impl Drop for Working<'_> {
+    fn drop(&mut self) {
+        if self.upload.verifier.is_none() {
+            self.uploads.end(self.id);
+        }
+    }
+}
 
 /// All sessions.
 #[derive(Default)]
@@ -45,7 +64,7 @@ pub(super) struct Uploads {
 }
 
 /// Sessions by id.
-type Open = Mutex<HashMap<String, Entry>>;
+type Open = sync::Mutex<HashMap<String, Entry>>;
 
 /// A session, and what can be told of it without waiting for whoever works on it.
 struct Entry {
@@ -67,15 +86,29 @@ impl Uploads {
         }
         // Which algorithm names the blob is only told at the end.
         let verifier = store.verifier(&Expected::default(), &[Algorithm::Sha512]);
-        let session = Arc::new(tokio::sync::Mutex::new(Upload { verifier: Some(verifier) }));
+        let session = Arc::new(Mutex::new(Upload { verifier: Some(verifier) }));
         let id = Uuid::now_v7().simple().to_string();
         open.insert(id.clone(), Entry { name, touched: Instant::now(), session });
         tokio::spawn(end_when_idle(Arc::downgrade(&self.open), id.clone()));
         Ok(id)
     }
 
-    /// The session, if it belongs to `name`.
-    pub(super) fn get(&self, name: &RepositoryName, id: &str) -> Result<Session, RegistryError> {
+    /// Works on the session, if it belongs to `name`, as soon as nobody else does.
+    pub(super) async fn work_on<'a>(
+        &'a self,
+        name: &RepositoryName,
+        id: &'a str,
+    ) -> Result<Working<'a>, RegistryError> {
+        let upload = self.get(name, id)?.lock_owned().await;
+        Ok(Working { upload, uploads: self, id })
+    }
+
+    /// Ends the session, if it belongs to `name`; its bytes are gone.
+    pub(super) fn give_up(&self, name: &RepositoryName, id: &str) -> Result<(), RegistryError> {
+        self.get(name, id).map(|_| self.end(id))
+    }
+
+    fn get(&self, name: &RepositoryName, id: &str) -> Result<Session, RegistryError> {
         let mut open = self.lock();
         let entry = open.get_mut(id).filter(|entry| entry.name == *name);
         let entry = entry.ok_or_else(|| unknown(id))?;
@@ -83,12 +116,11 @@ impl Uploads {
         Ok(Arc::clone(&entry.session))
     }
 
-    /// Ends the session; its bytes are gone unless they were finished.
-    pub(super) fn end(&self, id: &str) {
+    fn end(&self, id: &str) {
         self.lock().remove(id);
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Entry>> {
+    fn lock(&self) -> sync::MutexGuard<'_, HashMap<String, Entry>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -125,7 +157,7 @@ type Waiting = HashMap<Digest, (Instant, ContentId)>;
 /// Blobs that were uploaded to a repository and are in no version of it.
 #[derive(Default)]
 pub(super) struct Pending {
-    blobs: Mutex<HashMap<RepositoryId, Waiting>>,
+    blobs: sync::Mutex<HashMap<RepositoryId, Waiting>>,
 }
 
 impl Pending {
@@ -145,7 +177,7 @@ impl Pending {
         self.lock().get_mut(&repository).is_some_and(|blobs| blobs.remove(digest).is_some())
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<RepositoryId, Waiting>> {
+    fn lock(&self) -> sync::MutexGuard<'_, HashMap<RepositoryId, Waiting>> {
         self.blobs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -170,6 +202,20 @@ mod tests {
         drop(working);
         tokio::time::sleep(IDLE * 2).await;
         assert!(uploads.lock().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_session_ends_with_the_request_that_leaves_nothing_of_it() {
+        let home = tempfile::tempdir().expect("a temporary folder");
+        let store = ArtifactStore::open(home.path()).await.expect("opens");
+        let (uploads, name) = (Uploads::default(), "a/b".parse::<RepositoryName>().expect("valid"));
+        let id = uploads.begin(&store, name.clone()).expect("begins");
+        drop(uploads.work_on(&name, &id).await.expect("is there"));
+        let mut working = uploads.work_on(&name, &id).await.expect("is there still");
+        drop(working.upload.verifier.take());
+        drop(working);
+        assert!(uploads.lock().is_empty());
+        assert!(uploads.work_on(&name, &id).await.is_err());
     }
 
     #[tokio::test]

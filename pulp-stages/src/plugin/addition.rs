@@ -1,5 +1,5 @@
-//! What the commands of plugins share that add to a repository, such as an upload: finding the
-//! repository, adding, publishing. What is added is each command's own first stage.
+//! What the commands of plugins share, those above all that add to a repository, such as an upload:
+//! reading, finding the repository, adding, publishing. What is added is each command's own first stage.
 
 use pulp_models::{
     PublicationId,
@@ -7,7 +7,7 @@ use pulp_models::{
 };
 use serde::Serialize;
 
-use super::{CommandContext, CommandError, Plugin};
+use super::{CommandContext, CommandError, Plugin, PluginFailure};
 use crate::{
     publish,
     stage::Stage,
@@ -35,6 +35,17 @@ impl CommandContext {
         }
         let (plugin, own) = (&found.plugin, P::NAME);
         Err(CommandError::Usage(format!("Repository `{name}` is of type `{plugin}`, not `{own}`")))
+    }
+
+    /// Runs `work` on the blocking pool. If the user asks for an early end meanwhile, it is left behind:
+    /// what it may still do must be harmless, as reading is.
+    pub async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, PluginFailure> {
+        let work = tokio::task::spawn_blocking(work);
+        let done = self.cancel.run_until_cancelled(work).await;
+        done.and_then(Result::ok).ok_or_else(PluginFailure::interrupted)
     }
 
     /// [Adds](sync::add_content) what `first_stage` emits to a repository, in a task called `task`,

@@ -18,12 +18,12 @@ use anyhow::{Context as _, Result, bail};
 use serde::{Deserialize, Serialize};
 use wait4::Wait4 as _;
 
+use crate::process;
+
 /// How often memory is looked at.
 const EVERY: Duration = Duration::from_millis(5);
 /// No run takes longer.
 const LIMIT: Duration = Duration::from_secs(3600);
-/// Clock ticks per second in `/proc`, on every Linux of today.
-const TICKS: f64 = 100.0;
 
 /// What a run cost.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -95,20 +95,11 @@ pub(super) fn peak_memory(id: u32) -> Option<u64> {
     line.trim().strip_suffix(" kB")?.parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)
 }
 
-/// Processor time in seconds that a running process, its threads and its dead children took.
-pub(super) fn cpu_of(id: u32) -> Option<f64> {
-    let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
-    // The name in parentheses may hold anything.
-    let fields: Vec<_> = stat.rsplit_once(')')?.1.split_whitespace().collect();
-    let ticks = fields.get(11..15)?.iter().filter_map(|field| field.parse::<f64>().ok());
-    Some(ticks.sum::<f64>() / TICKS)
-}
-
 /// Processor time in seconds of a process and of everything that it started.
 pub(super) fn cpu_of_family(id: u32) -> Option<f64> {
     let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).ok()?;
     let children = children.split_whitespace().filter_map(|child| child.parse().ok());
-    Some(cpu_of(id)? + children.filter_map(cpu_of_family).sum::<f64>())
+    Some(process::cpu_of(id)? + children.filter_map(cpu_of_family).sum::<f64>())
 }
 
 /// The most memory that a process, or any that it started and that still runs, had so far.

@@ -24,7 +24,7 @@ use super::{
     measure::{self, Sample},
     steps::Step,
 };
-use crate::{client, pulp::Backend};
+use crate::{client, process, pulp::Backend};
 
 const API: &str = "/pulp/api/v3/";
 /// How often the server is asked whether a task has ended.
@@ -248,7 +248,7 @@ impl Processes {
         let here = names.filter_map(|worker| {
             let (id, at) = worker["name"].as_str()?.split_once('@')?;
             let id = id.parse().ok().filter(|_| at == host.trim())?;
-            measure::cpu_of(id).map(|_| id)
+            process::cpu_of(id).map(|_| id)
         });
         let workers: BTreeSet<u32> = here.collect();
         let database = if workers.is_empty() { None } else { database_server(Backend::Postgres) };

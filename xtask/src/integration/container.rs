@@ -18,6 +18,7 @@ mod budget;
 mod clients;
 mod conformance;
 mod fetching;
+mod interrupted;
 mod naming;
 mod registry;
 mod scripted;
@@ -54,6 +55,7 @@ pub(super) fn cases() -> Vec<Case> {
     cases.extend(clients::cases());
     cases.extend(fetching::cases());
     cases.extend(naming::cases());
+    cases.extend(interrupted::cases());
     cases.extend(conformance::cases());
     cases.extend(scripted::cases());
     cases

@@ -19,6 +19,7 @@ mod archive;
 mod differential;
 mod chosen;
 mod faults;
+mod interrupted;
 mod keys;
 mod own;
 mod race;
@@ -35,6 +36,8 @@ const WITH_APT_FILE: &[&str] =
     &["apt-get", "apt-ftparchive", "dpkg-deb", "dpkg-source", "gpg", "gzip", "apt-file"];
 const WITH_DEBOOTSTRAP: &[&str] =
     &["apt-get", "apt-ftparchive", "dpkg-deb", "dpkg-source", "gpg", "gzip", "debootstrap"];
+const WITH_AR: &[&str] =
+    &["apt-get", "apt-ftparchive", "dpkg-deb", "dpkg-source", "gpg", "gzip", "ar"];
 
 /// Every case of this suite.
 pub(super) fn cases() -> Vec<Case> {
@@ -69,6 +72,13 @@ pub(super) fn cases() -> Vec<Case> {
         case("apt believes publications signed by a key of the user's", keys::of_ones_own),
         case("a missing and a taken signing key have exit codes", keys::missing_or_taken),
         case("signing keys are encrypted once there is a key file", keys::encrypted),
+        Case {
+            name: "interrupted: an upload leaves nothing and succeeds the next time",
+            needs: WITH_AR,
+            run: interrupted::upload,
+        },
+        case("interrupted: a key is not made", interrupted::key),
+        case("interrupted: a copy and a publication wait no more", interrupted::waiting),
         case("chosen packages come with what they need, in the newest version", chosen::packages),
         case("an archive with lzma alone is read", chosen::lzma),
         case("a repository says of itself what the user wants", chosen::fields),

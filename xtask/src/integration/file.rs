@@ -16,6 +16,7 @@ mod operators;
 mod upkeep;
 mod failures;
 mod processes;
+mod interrupted;
 mod serve;
 mod sync;
 
@@ -26,6 +27,7 @@ pub(super) fn cases() -> Vec<Case> {
         serve::cases(),
         failures::cases(),
         processes::cases(),
+        interrupted::cases(),
         commands::cases(),
         operators::cases(),
         upkeep::cases(),
