@@ -190,6 +190,7 @@ pub(super) static CASES: &[Case] = &[
     scale_tags("scale-tags/100", "tags-100", 100),
     scale_tags("scale-tags/1k", "tags-1k", 1000),
     scale_tags("scale-tags/10k", "tags-10k", 10_000),
+    scale_tags("scale-tags/50k", "tags-50k", 50_000),
 ];
 
 const fn step(name: &'static str, about: &'static str, set: Set, step: Step) -> Case {
