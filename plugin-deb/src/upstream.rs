@@ -15,6 +15,7 @@ use pulp_models::{
     store::{ArtifactStore, Verified as VerifiedBytes},
 };
 use pulp_stages::{
+    Blame as _,
     download::{DownloadError, DownloadRequest, Downloader},
     options::OptionsError,
     sync::{SyncError, Warnings},
@@ -23,7 +24,7 @@ use pulp_stages::{
 use crate::{
     content::ReleaseFile,
     openpgp::{Keyring, RefusedSignature, Verified, VerifyError},
-    release::{Release, ReleaseError},
+    release::Release,
 };
 
 mod dates;
@@ -255,9 +256,7 @@ impl ReleaseFetcher {
             Some(keyring) => keyring.verify_cleartext(&message, now),
             None => crate::openpgp::unverified_text(&message).map(unverified),
         });
-        judged
-            .await?
-            .map_err(|error| SyncError::upstream(&self.url_of(distribution, "InRelease"), error))
+        Ok(judged.await?.at_url(&self.url_of(distribution, "InRelease"))?)
     }
 
     async fn verify_detached(
@@ -273,9 +272,7 @@ impl ReleaseFetcher {
             Some(keyring) => keyring.verify_detached(&text, &signature, now),
             None => Ok(unverified(text.to_vec())),
         });
-        judged
-            .await?
-            .map_err(|error| SyncError::upstream(&self.url_of(distribution, "Release.gpg"), error))
+        Ok(judged.await?.at_url(&self.url_of(distribution, "Release.gpg"))?)
     }
 
     fn read(
@@ -285,8 +282,7 @@ impl ReleaseFetcher {
         files: Vec<(&'static str, VerifiedBytes)>,
     ) -> Result<SignedRelease, SyncError> {
         let url = self.url_of(distribution, files[0].0);
-        let mut release = Release::parse(&verified.text)
-            .map_err(|error: ReleaseError| SyncError::upstream(&url, error))?;
+        let mut release = Release::parse(&verified.text).at_url(&url)?;
         for warning in std::mem::take(&mut release.warnings) {
             self.warnings.add(format!("`{url}`: {warning}"));
         }

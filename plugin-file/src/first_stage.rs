@@ -42,7 +42,7 @@ impl ReadList {
         let url = &context.remote.url;
         let format = match context.options.format {
             Some(format) => format,
-            None => detect(url, &list).map_err(|error| SyncError::upstream(url, error))?,
+            None => detect(url, &list).at_url(url)?,
         };
         let algorithm = context.options.algorithm;
         let reader = BufReader::new(list.reader());
@@ -68,10 +68,7 @@ fn unit(entry: Entry, origin: Origin) -> Result<DeclarativeContent<FileUnit>, St
 }
 
 /// Tells the list's format by its name, or else by its first bytes.
-fn detect(
-    url: &RemoteUrl,
-    list: &Verified,
-) -> Result<UpstreamFormat, Box<dyn std::error::Error + Send + Sync>> {
+fn detect(url: &RemoteUrl, list: &Verified) -> Result<UpstreamFormat, StageError> {
     let mut beginning = Vec::new();
     list.reader().take(UpstreamFormat::BEGINNING as u64).read_to_end(&mut beginning)?;
     Ok(UpstreamFormat::detect(url, &beginning)?)

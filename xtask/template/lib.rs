@@ -10,7 +10,7 @@ use std::io::BufReader;
 use async_trait::async_trait;
 use pulp_models::{Expected, Key, RelativePath, Sha256};
 use pulp_stages::{
-    Blame as _, Content, DeclarativeContent,
+    Blame as _, Content, DeclarativeContent, StageError,
     options::NoOptions,
     plugin::{FirstStage, Plugin},
     sync::{SyncContext, SyncError},
@@ -71,12 +71,13 @@ impl Plugin for __Name__ {
         let fingerprint = Key::of("__name__.list").field(text.sha256().0).finish();
         let origin = context.origin();
         let folder = url.parent();
-        let units = list::files(BufReader::new(text.reader())).map(move |file| {
+        let files = list::files(BufReader::new(text.reader()));
+        let units = files.map(move |file| -> Result<_, StageError> {
             let file = file.at_url(&url)?;
             let expected = Expected { size: Some(file.size), digests: file.sha256.into() };
             let source = folder.join_path(file.path.as_str());
             let artifact = origin.artifact(file.path.clone(), source, expected);
-            Ok::<_, pulp_stages::StageError>(DeclarativeContent::new(file, vec![artifact]))
+            Ok(DeclarativeContent::new(file, vec![artifact]))
         });
         Ok(FirstStage::parsed("ReadList", Some(fingerprint), units))
     }

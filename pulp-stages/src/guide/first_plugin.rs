@@ -152,9 +152,9 @@
 //!
 //! # 6. Failing well
 //!
-//! An upstream document that cannot be used is
-//! [`SyncError::upstream`](crate::sync::SyncError::upstream); in a stage, `at_url` does it. What only
-//! the plugin understands is a [`PluginFailure`](crate::plugin::PluginFailure), with a hint. Neither
-//! repeats its cause. Never panic on what upstream says.
+//! An upstream document that cannot be used is named by [`at_url`](crate::Blame::at_url), in
+//! `first_stage` as in a stage: `parse(&text).at_url(&url)?`. What only the plugin understands is a
+//! [`PluginFailure`](crate::plugin::PluginFailure), with a hint. Neither repeats its cause. Never panic
+//! on what upstream says.
 //!
 //! [`FirstStage::parsed`]: crate::plugin::FirstStage::parsed

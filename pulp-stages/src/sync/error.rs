@@ -7,7 +7,7 @@ use crate::{
     line::LineError,
     options::OptionsError,
     plugin::PluginFailure,
-    stage::{self, PipelineError},
+    stage::{self, PipelineError, StageError},
     task::TaskError,
 };
 
@@ -60,7 +60,8 @@ pub enum SyncError {
 }
 
 impl SyncError {
-    /// A document of upstream's that cannot be used.
+    /// A document of upstream's that cannot be used; to a result,
+    /// [`at_url`](crate::Blame::at_url) and `?` do the same.
     pub fn upstream(url: &RemoteUrl, source: impl Into<BoxError>) -> Self {
         Self::Upstream { url: Box::new(url.clone()), source: source.into(), hint: None }
     }
@@ -131,6 +132,21 @@ impl From<PipelineError> for SyncError {
     }
 }
 
+/// What a first stage's preparation fails with is written as in a stage: `parse(&text).at_url(&url)?`
+/// makes a document of upstream's that cannot be used.
+impl From<StageError> for SyncError {
+    fn from(error: StageError) -> Self {
+        let (url, source) = match error.in_stage("(before the first stage)") {
+            PipelineError::Stage { url: Some(url), unit: None, source, .. } => (url, source),
+            other => return other.into(),
+        };
+        match source.downcast::<Self>() {
+            Ok(failure) => *failure,
+            Err(source) => Self::upstream(&url, source),
+        }
+    }
+}
+
 /// The first error of this type behind a failed stage, if there is one.
 fn cause_of<E: std::error::Error + 'static>(error: &PipelineError) -> Option<&E> {
     stage::find(error)
@@ -139,7 +155,7 @@ fn cause_of<E: std::error::Error + 'static>(error: &PipelineError) -> Option<&E>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stage::StageError;
+    use crate::stage::Blame as _;
 
     #[test]
     fn a_stage_that_fails_with_a_failure_of_a_sync_keeps_its_blame_and_its_advice() {
@@ -154,5 +170,33 @@ mod tests {
                 (is_upstream, Some("try again"))
             );
         }
+    }
+
+    #[test]
+    fn a_document_that_cannot_be_used_is_told_alike_before_and_in_a_stage() {
+        let url: RemoteUrl = "http://example.org/NOTES".parse().expect("a URL");
+        let parse = |text: &str| text.parse::<u64>().at_url(&url);
+        let read = |text: &str| -> Result<u64, SyncError> { Ok(parse(text)?) };
+        assert_eq!(read("7").expect("a number"), 7);
+        let error = read("seven").expect_err("no number");
+        assert_eq!(
+            crate::testing::report(&error),
+            "Failed to read `http://example.org/NOTES`: invalid digit found in string"
+        );
+        assert!(error.is_upstream());
+    }
+
+    #[test]
+    fn a_failure_of_a_sync_stays_what_it_is_on_the_way_through_a_stage() {
+        let url: RemoteUrl = "http://example.org/NOTES".parse().expect("a URL");
+        let inner = SyncError::upstream(&url, "It is missing").with_hint("try again");
+        let outer = "http://example.org/".parse().expect("a URL");
+        let error = SyncError::from(Err::<(), _>(inner).at_url(&outer).expect_err("it failed"));
+        assert_eq!(error.to_string(), "Failed to read `http://example.org/NOTES`");
+        assert_eq!(error.hint().as_deref(), Some("try again"));
+        assert!(matches!(SyncError::from(StageError::cancelled()), SyncError::Cancelled));
+        let unnamed = SyncError::from(StageError::message("It is odd"));
+        assert!(!unnamed.is_upstream(), "nobody is blamed without a URL");
+        assert!(crate::testing::report(&unnamed).ends_with(": It is odd"));
     }
 }
