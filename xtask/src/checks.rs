@@ -26,7 +26,7 @@ pub(crate) fn all(report: &Report) {
     tests(report);
     report.timed(Phase::Build, || report.check("docs", || docs::run().map(drop)));
     report.timed(Phase::Test, || {
-        report.check("new plugin", || new_plugin::trial::run(new_plugin::trial::NAME))
+        report.check("new plugin", || new_plugin::trial::run(new_plugin::trial::NAME));
     });
     integration::run(report, None, None, None);
     soak::run(report, &soak::SoakFlags::brief());

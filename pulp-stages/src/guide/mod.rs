@@ -6,8 +6,10 @@
 //! | Chapter | After it you can |
 //! |---|---|
 //! | [`first_plugin`] | write a repository type: sync, mirror, policies, publish, serve, commands |
+//! | [`parsers`] | feed the line from any parser: one that is asked, or one that calls back |
 //! | [`on_demand`] | say which files wait for their first reader, and which cannot |
 //! | [`discovery`] | read an upstream of several levels, with futures, in full batches |
+//! | [`kept_indices`] | keep upstream's own index as a unit, and publish it as it is |
 //! | [`custom_stages`] | put stages of your own into the line, at the right place, without harm |
 //! | [`publishing`] | write metadata of your own and publish files elsewhere |
 //! | [`own_routes`] | speak a protocol of your own beside `/pulp/content/` |
@@ -46,8 +48,10 @@
 pub mod custom_stages;
 pub mod discovery;
 pub mod first_plugin;
+pub mod kept_indices;
 pub mod on_demand;
 pub mod own_routes;
+pub mod parsers;
 pub mod performance;
 pub mod publishing;
 pub mod testing;
