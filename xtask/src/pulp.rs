@@ -193,6 +193,14 @@ impl Installation {
         Ok(())
     }
 
+    /// Whether a file of the home, or a row of its database, holds this text.
+    pub(crate) fn stores(&self, text: &str) -> Result<bool> {
+        match self.dump()? {
+            Some(rows) if rows.contains(text) => Ok(true),
+            _ => self.holds(text.as_bytes()),
+        }
+    }
+
     /// Whether any file of the home holds these bytes.
     pub(crate) fn holds(&self, bytes: &[u8]) -> Result<bool> {
         for path in self.files("")? {

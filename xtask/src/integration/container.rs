@@ -22,6 +22,7 @@ mod interrupted;
 mod naming;
 mod registry;
 mod scripted;
+mod secrets;
 
 use registry::{Registry, UPSTREAM_NAME};
 
@@ -56,6 +57,7 @@ pub(super) fn cases() -> Vec<Case> {
     cases.extend(fetching::cases());
     cases.extend(naming::cases());
     cases.extend(interrupted::cases());
+    cases.extend(secrets::cases());
     cases.extend(conformance::cases());
     cases.extend(scripted::cases());
     cases

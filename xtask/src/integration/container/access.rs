@@ -21,7 +21,7 @@ const USERS: &str = "\
 alice:$2y$05$d2NtQPL.7uBoySvjGYE24eqGQF1pTz5hjn54X2nZqnAGkEsuOhA1e
 bob:$2y$05$wUluQYm1i5kVSgQKArguW.dguTCyNkwtBz.wwqMAp0HZKG/1ngwtG
 ";
-const ALICE: &str = "Basic YWxpY2U6c2VjcmV0";
+pub(super) const ALICE: &str = "Basic YWxpY2U6c2VjcmV0";
 const BOB: &str = "Basic Ym9iOm90aGVy";
 const BOB_WRONG: &str = "Basic Ym9iOndyb25n";
 const TOKENS: &str = "/v2/_token";
@@ -54,13 +54,13 @@ fn repository(pulp: &Installation, name: &str, options: &[&str]) -> Result<()> {
 }
 
 /// `public` is alice's to push to, `private` too and hers to see, `open` is anybody's.
-fn repositories(pulp: &Installation) -> Result<()> {
+pub(super) fn repositories(pulp: &Installation) -> Result<()> {
     repository(pulp, "public", &["--push", "--push-user", "alice"])?;
     repository(pulp, "private", &["--private", "--push", "--push-user", "alice"])?;
     repository(pulp, "open", &["--anonymous-push"])
 }
 
-fn serve(pulp: &Installation, more: &[&str]) -> Result<Serving> {
+pub(super) fn serve(pulp: &Installation, more: &[&str]) -> Result<Serving> {
     let file = users_file(pulp, USERS)?;
     let file = file.to_str().context("The temporary folder is not UTF-8")?;
     pulp.serve_with(&[&["--users-file", file], more].concat())
@@ -73,13 +73,18 @@ fn users_file(pulp: &Installation, text: &str) -> Result<PathBuf> {
     Ok(file)
 }
 
-fn ask(serving: &Serving, method: &str, path: &str, shown: Option<&str>) -> Result<Reply> {
+pub(super) fn ask(
+    serving: &Serving,
+    method: &str,
+    path: &str,
+    shown: Option<&str>,
+) -> Result<Reply> {
     let headers: Vec<_> = shown.iter().map(|shown| ("Authorization", *shown)).collect();
     client::exchange(serving.address, method, path, &headers, b"")
 }
 
 /// A header with a token for these scopes.
-fn token(serving: &Serving, shown: Option<&str>, scopes: &[&str]) -> Result<String> {
+pub(super) fn token(serving: &Serving, shown: Option<&str>, scopes: &[&str]) -> Result<String> {
     let scopes: Vec<_> = scopes.iter().map(|scope| format!("scope={scope}")).collect();
     let path = format!("{TOKENS}?service=x&{}", scopes.join("&"));
     let reply = ask(serving, "GET", &path, shown)?.expect(200)?;
