@@ -1,7 +1,7 @@
 //! Publications: the version's own files, and the list that names them: upstream's own if the version
 //! holds it, else a manifest.
 
-use pulp_models::{RelativePath, content_artifact::ContentArtifact};
+use pulp_models::{Expected, RelativePath, content_artifact::ContentArtifact};
 use pulp_stages::{
     plugin::PluginFailure,
     publish::{PublicationWriter, PublishContext, PublishError},
@@ -28,10 +28,12 @@ pub(crate) async fn publish(
         None => RelativePath::new(MANIFEST_NAME)
             .map_err(|error| PluginFailure::new(error.to_string()))?,
     };
-    let mut lines = Vec::new();
+    // Of many files the list is long: it grows on disk.
+    let mut manifest = context.installation.store.verifier(&Expected::default(), &[]);
     let mut unknown = 0_u64;
     let mut units = context.contents();
     while let Some(page) = units.next_page().await? {
+        let mut lines = Vec::new();
         for unit in &page {
             let FileUnit::File(file) = &unit.content else { continue };
             match listed(file, unit.artifacts.first()) {
@@ -44,6 +46,7 @@ pub(crate) async fn publish(
                 None => unknown += 1,
             }
         }
+        manifest.push(lines.into()).await?;
     }
     if unknown > 0 {
         context.warn(format!(
@@ -51,7 +54,7 @@ pub(crate) async fn publish(
              are downloaded"
         ));
     }
-    writer.metadata(name, lines.into()).await
+    writer.verified([name], manifest.finish().await?).await
 }
 
 /// SHA-256 and size: from the stored bytes, or else from what upstream says.

@@ -43,6 +43,7 @@ impl DatabaseUrl {
     }
 
     /// The PostgreSQL URL with its password, if it is one.
+    #[cfg(any(test, feature = "testing"))]
     pub(crate) fn expose_postgres(&self) -> Option<&Url> {
         match &self.0 {
             Kind::Sqlite(_) => None,
