@@ -16,6 +16,7 @@ use crate::{
 
 mod apt;
 mod archive;
+mod debian;
 mod differential;
 mod chosen;
 mod faults;
@@ -88,6 +89,7 @@ pub(super) fn cases() -> Vec<Case> {
         case("a wrong signature is refused and the key named", wrong_key),
     ];
     cases.extend(differential::cases());
+    cases.extend(debian::cases());
     cases.extend(faults::cases());
     cases
 }
@@ -109,13 +111,18 @@ fn arguments(lab: &Lab, archive: &Archive, more: &[&str]) -> Vec<String> {
 
 /// Publishes what was mirrored anew and gives a file below the suite as it is served then.
 fn republished(lab: &Lab, path: &str) -> Result<Vec<u8>> {
+    served_anew(lab, &format!("{}{path}", suite::SUITE))
+}
+
+/// The same of a file of any suite.
+fn served_anew(lab: &Lab, path: &str) -> Result<Vec<u8>> {
     let publish = ["deb", "publication", "create", "--repository", NAME, "--publish", "structured"];
     let made = lab.pulp.run(&[&publish[..], &["--signing-key", "none", "--json"]].concat())?;
     let made: serde_json::Value = serde_json::from_str(&made)?;
     let id = made["publication"].as_str().with_context(|| format!("No publication: {made}"))?;
     lab.pulp.run(&["deb", "distribution", "update", "--name", NAME, "--publication", id])?;
     let serving = lab.pulp.serve()?;
-    let body = serving.get(NAME, &format!("{}{path}", suite::SUITE))?.expect(200)?.body;
+    let body = serving.get(NAME, path)?.expect(200)?.body;
     serving.stop()?;
     Ok(body)
 }

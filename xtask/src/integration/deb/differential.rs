@@ -51,7 +51,8 @@ fn same_stanzas(lab: &Lab) -> Result<()> {
     Ok(())
 }
 
-fn compare(upstream: &[u8], served: &[u8]) -> Result<()> {
+/// An error unless both are the same stanzas.
+pub(super) fn compare(upstream: &[u8], served: &[u8]) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let (one, other) = (folder.path().join("upstream"), folder.path().join("served"));
     fs::write(&one, upstream)?;
