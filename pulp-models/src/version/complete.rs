@@ -2,7 +2,8 @@
 //!
 //! All of it is set difference in SQL, between the staged units and the units that no version has
 //! removed (those of the latest). Before it stands a sync that has ended well, after it retention
-//! and publishing. Statements are the same on both databases.
+//! and publishing. Statements are the same on both databases, and each changes a
+//! [slice](staging::Slice) of the version.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -137,7 +138,7 @@ pub fn complete_version(
 pub(super) const ADD: &str = "
     INSERT INTO repository_content (repository_id, content_id, version_added)
     SELECT repository_id, content_id, number FROM incomplete_version_content AS staged
-    WHERE repository_id = $1 AND number = $2
+    WHERE repository_id = $1 AND number = $2 AND content_id > $3 AND content_id <= $4
       AND (SELECT 1 FROM repository_content AS old
            WHERE old.repository_id = $1 AND old.content_id = staged.content_id
              AND old.version_removed IS NULL LIMIT 1) IS NULL
@@ -147,9 +148,21 @@ pub(super) const ADD: &str = "
 pub(super) const REMOVE_UNSTAGED: &str = "
     UPDATE repository_content SET version_removed = $1
     WHERE repository_id = $2 AND version_removed IS NULL AND version_added < $1
+      AND content_id > $3 AND content_id <= $4
       AND (SELECT 1 FROM incomplete_version_content AS staged
            WHERE staged.repository_id = $2 AND staged.number = $1
              AND staged.content_id = repository_content.content_id LIMIT 1) IS NULL";
+
+const ADDED_BY_TYPE: &str = "
+    SELECT unit.type AS type_name, count(*) AS units
+    FROM incomplete_version_content AS staged
+    JOIN repository_content AS fresh
+      ON fresh.repository_id = $1 AND fresh.content_id = staged.content_id
+      AND fresh.version_added = $2
+    JOIN content AS unit ON unit.id = staged.content_id
+    WHERE staged.repository_id = $1 AND staged.number = $2
+      AND staged.content_id > $3 AND staged.content_id <= $4
+    GROUP BY unit.type";
 
 /// For the order of the joins see [`conflicts::RIVALS`].
 pub(super) const STAGE_BASE: &str = "
@@ -157,6 +170,7 @@ pub(super) const STAGE_BASE: &str = "
     SELECT repository_id, $1, content_id FROM repository_content AS old
     WHERE repository_id = $2 AND version_added <= $3
       AND (version_removed IS NULL OR version_removed > $3)
+      AND content_id > $4 AND content_id <= $5
       AND NOT EXISTS (
           SELECT 1 FROM content AS unit
           CROSS JOIN content AS rival
@@ -203,11 +217,16 @@ impl Scope {
         dropped: &[ContentId],
     ) -> QueryResult<()> {
         use incomplete_version_content as staged;
-        on!(conn, c => c.statement(STAGE_BASE)
-            .bind::<BigInt, _>(self.number.0)
-            .bind::<Uuid, _>(self.repository)
-            .bind::<BigInt, _>(base.0)
-            .execute(c))?;
+        staging::slices_of_members(conn, self.repository, |conn, slice| {
+            on!(conn, c => c.statement(STAGE_BASE)
+                .bind::<BigInt, _>(self.number.0)
+                .bind::<Uuid, _>(self.repository)
+                .bind::<BigInt, _>(base.0)
+                .bind::<Uuid, _>(slice.after)
+                .bind::<Uuid, _>(slice.last)
+                .execute(c))?;
+            Ok(())
+        })?;
         for chunk in dropped.chunks(dialect::KEYS_PER_QUERY) {
             on!(conn, c => diesel::delete(staged::table
                 .filter(staged::repository_id.eq(self.repository))
@@ -220,19 +239,31 @@ impl Scope {
 
     /// Adds the staged units that the latest version does not have.
     fn add(self, conn: &mut Connection) -> QueryResult<u64> {
-        let count = on!(conn, c => c.statement(ADD)
-            .bind::<Uuid, _>(self.repository)
-            .bind::<BigInt, _>(self.number.0)
-            .execute(c))?;
+        let mut count = 0;
+        staging::slices_of_staged(conn, self.repository, self.number, |conn, slice| {
+            count += on!(conn, c => c.statement(ADD)
+                .bind::<Uuid, _>(self.repository)
+                .bind::<BigInt, _>(self.number.0)
+                .bind::<Uuid, _>(slice.after)
+                .bind::<Uuid, _>(slice.last)
+                .execute(c))?;
+            Ok(())
+        })?;
         Ok(count as u64)
     }
 
     /// Removes the units of the latest version that were not staged.
     fn remove_unstaged(self, conn: &mut Connection) -> QueryResult<Removed> {
-        let count = on!(conn, c => c.statement(REMOVE_UNSTAGED)
-            .bind::<BigInt, _>(self.number.0)
-            .bind::<Uuid, _>(self.repository)
-            .execute(c))?;
+        let mut count = 0;
+        staging::slices_of_members(conn, self.repository, |conn, slice| {
+            count += on!(conn, c => c.statement(REMOVE_UNSTAGED)
+                .bind::<BigInt, _>(self.number.0)
+                .bind::<Uuid, _>(self.repository)
+                .bind::<Uuid, _>(slice.after)
+                .bind::<Uuid, _>(slice.last)
+                .execute(c))?;
+            Ok(())
+        })?;
         if count == 0 {
             return Ok(Removed::default());
         }
@@ -280,19 +311,21 @@ impl Scope {
         removed: BTreeMap<String, u64>,
     ) -> Result<Counts, DbError> {
         let mut present = super::get(conn, self.repository, previous)?.counts.present;
-        let rows: Vec<TypeCount> = on!(conn, c => c.statement(
-            "SELECT unit.type AS type_name, count(*) AS units
-             FROM incomplete_version_content AS staged
-             JOIN repository_content AS fresh
-               ON fresh.repository_id = $1 AND fresh.content_id = staged.content_id
-               AND fresh.version_added = $2
-             JOIN content AS unit ON unit.id = staged.content_id
-             WHERE staged.repository_id = $1 AND staged.number = $2
-             GROUP BY unit.type")
-            .bind::<Uuid, _>(self.repository)
-            .bind::<BigInt, _>(self.number.0)
-            .load(c))?;
-        let added = by_type(rows.into_iter().map(|row| (row.type_name, row.units)));
+        let mut added = BTreeMap::new();
+        staging::slices_of_staged(conn, self.repository, self.number, |conn, slice| {
+            let rows: Vec<TypeCount> = on!(conn, c => c.statement(ADDED_BY_TYPE)
+                .bind::<Uuid, _>(self.repository)
+                .bind::<BigInt, _>(self.number.0)
+                .bind::<Uuid, _>(slice.after)
+                .bind::<Uuid, _>(slice.last)
+                .load(c))?;
+            for (type_name, count) in
+                by_type(rows.into_iter().map(|row| (row.type_name, row.units)))
+            {
+                *added.entry(type_name).or_default() += count;
+            }
+            Ok(())
+        })?;
         for (type_name, count) in &added {
             *present.entry(type_name.clone()).or_default() += count;
         }

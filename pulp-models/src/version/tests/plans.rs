@@ -47,7 +47,7 @@ async fn rivals_are_found_by_the_key_of_each_added_unit() {
 async fn rivals_of_an_older_version_are_found_by_key() {
     let steps = plan(complete::STAGE_BASE).await;
     insta::assert_snapshot!(steps.join("\n"), @r"
-    SEARCH old USING PRIMARY KEY (repository_id=?)
+    SEARCH old USING PRIMARY KEY (repository_id=? AND content_id>? AND content_id<?)
     SEARCH unit USING INDEX sqlite_autoindex_content_1 (id=?)
     SEARCH rival USING INDEX content_repo_key (repo_key=?)
     SEARCH staged USING PRIMARY KEY (repository_id=? AND number=? AND content_id=?)
@@ -90,9 +90,15 @@ mod postgres {
         let plans = db.write(|conn| {
             let (repository, number) = (new_repository(conn, "new"), 1_i64);
             let none = ContentId::from(uuid::Uuid::nil());
+            let all = ContentId::from(uuid::Uuid::max());
             Ok(on!(conn, c => [
-                explained!(c, complete::ADD, Uuid: repository, BigInt: number),
-                explained!(c, complete::REMOVE_UNSTAGED, BigInt: number, Uuid: repository),
+                explained!(
+                    c, complete::ADD, Uuid: repository, BigInt: number, Uuid: none, Uuid: all
+                ),
+                explained!(
+                    c, complete::REMOVE_UNSTAGED,
+                    BigInt: number, Uuid: repository, Uuid: none, Uuid: all
+                ),
                 explained!(
                     c, paths::ADDED_PAGE, Uuid: repository, BigInt: number, Uuid: none, BigInt: 10_i64
                 ),
@@ -100,6 +106,21 @@ mod postgres {
         });
         for plan in plans.await.expect("explained") {
             assert!(!plan.contains("Join Filter") && !plan.contains("Seq Scan"), "{plan}");
+        }
+    }
+
+    #[tokio::test]
+    async fn rivals_are_found_by_the_key_of_each_added_unit() {
+        let db = TestDatabase::postgres().await;
+        let plan = db.write(|conn| {
+            let (repository, number) = (new_repository(conn, "new"), 1_i64);
+            Ok(on!(conn, c =>
+                explained!(c, conflicts::RIVALS, Uuid: repository, BigInt: number)))
+        });
+        let plan = plan.await.expect("explained");
+        assert!(!plan.contains("Seq Scan"), "{plan}");
+        for key in ["id = staged.content_id", "content_id = unit.id", "content_id = rival.id"] {
+            assert!(plan.contains(key), "not `{key}`: {plan}");
         }
     }
 }
