@@ -19,7 +19,8 @@ use crate::{
 #[serde(default, deny_unknown_fields)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag on the command line")]
 pub struct ContainerRemoteOptions {
-    /// Repository in the upstream registry, such as `library/debian` (required)
+    /// Repository in the upstream registry; what follows the host if it is left out, as in
+    /// `pulp mirror container docker.io/library/debian`
     #[arg(long, value_name = "NAME")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub upstream_name: Option<RepositoryName>,
