@@ -24,9 +24,11 @@ use crate::{
 };
 
 mod latest;
+mod purge;
 mod state;
 
 pub use latest::{Latest, latest};
+pub use purge::purge;
 pub use state::{TaskState, UnknownState};
 
 /// A process that works on tasks.
@@ -220,13 +222,6 @@ pub fn list(conn: &mut Connection, filter: Filter, limit: u32) -> Result<Vec<Tas
         query.load(c)
     })?;
     rows.into_iter().map(Task::try_from).collect()
-}
-
-/// Deletes tasks that ended before `time`, with their progress reports. Returns how many.
-pub fn purge(conn: &mut Connection, time: Timestamp) -> Result<usize, DbError> {
-    Ok(on!(conn, c => diesel::delete(task::table)
-        .filter(task::finished.lt(time))
-        .execute(c))?)
 }
 
 /// Marks as failed the tasks of this host whose process is gone and that no repository lock tells

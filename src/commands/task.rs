@@ -1,10 +1,11 @@
 //! `pulp task …`: what runs and what ran.
 
-use clap::{Arg, ArgMatches, Command, value_parser};
+use clap::{Arg, ArgAction, ArgMatches, Command, builder::PossibleValuesParser, value_parser};
 use pulp_models::{
-    TaskId,
-    task::{self, Filter, Task},
+    TaskId, Timestamp,
+    task::{self, Filter, Task, TaskState},
 };
+use serde::Serialize;
 
 use crate::{
     application::Session,
@@ -12,6 +13,9 @@ use crate::{
     failure::{CommandResult, Failure},
     printer::table,
 };
+
+/// Tasks are kept so many seconds, unless told otherwise: 30 days.
+const KEPT: i64 = 30 * 86_400;
 
 pub(super) fn describe() -> Command {
     let id = || {
@@ -37,7 +41,41 @@ pub(super) fn describe() -> Command {
             ),
             Command::new("show").about("Show a task with its progress").arg(id()),
             Command::new("cancel").about("Ask a running task to stop").arg(id()),
+            purge(),
         ])
+}
+
+fn purge() -> Command {
+    let ends = TaskState::ALL.into_iter().filter(|state| state.is_final());
+    Command::new("purge")
+        .about("Forget tasks that ended long ago; the last of each kind and repository stays")
+        .arg(
+            Arg::new("finished-before")
+                .long("finished-before")
+                .value_name("TIME")
+                .value_parser(point_in_time)
+                .help("Those that ended earlier, as in `2026-01-31` [default: 30 days ago]"),
+        )
+        .arg(
+            Arg::new("state")
+                .long("state")
+                .value_name("STATE")
+                .action(ArgAction::Append)
+                .value_parser(PossibleValuesParser::new(ends.map(TaskState::name)))
+                .default_value(TaskState::Completed.name())
+                .help("Those that ended so (repeatable)"),
+        )
+}
+
+/// A time, or the beginning of a day.
+fn point_in_time(text: &str) -> Result<Timestamp, String> {
+    let time = text.parse().or_else(|_| format!("{text}T00:00:00Z").parse());
+    time.map_err(|_| "no time, as in `2026-01-31` or `2026-01-31T12:00:00Z`".to_owned())
+}
+
+#[derive(Serialize)]
+struct Purged {
+    tasks: u64,
 }
 
 pub(super) async fn run(session: &Session, matches: &ArgMatches) -> CommandResult {
@@ -52,6 +90,20 @@ pub(super) async fn run(session: &Session, matches: &ArgMatches) -> CommandResul
         session.printer.result(&tasks, |tasks| {
             table(&["ID", "STATE", "NAME", "CREATED"], &tasks.iter().map(row).collect::<Vec<_>>())
         })?;
+        return Ok(());
+    }
+    if action == "purge" {
+        let before = matches.get_one("finished-before").copied();
+        let before = before.unwrap_or_else(|| Timestamp::now().plus_seconds(-KEPT));
+        let states = matches.get_many::<String>("state").into_iter().flatten();
+        let states: Vec<TaskState> = states.filter_map(|state| state.parse().ok()).collect();
+        let tasks = installation
+            .db
+            .write(move |connection| task::purge(connection, before, &states))
+            .await?;
+        session
+            .printer
+            .result(&Purged { tasks }, |purged| format!("{} tasks forgotten", purged.tasks))?;
         return Ok(());
     }
     let id = *matches.get_one::<TaskId>("id").ok_or_else(|| Failure::usage("`--id` is missing"))?;

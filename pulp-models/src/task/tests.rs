@@ -126,8 +126,39 @@ both_databases! {
                 before: None,
             };
             assert_eq!(found(list(conn, waiting, 4)?), [ids[2], ids[0]]);
-            assert_eq!(purge(conn, Timestamp::now().plus_seconds(1))?, 1);
-            assert_eq!(list(conn, Filter::default(), 9)?.len(), 5);
+            Ok(())
+        })
+        .await
+        .expect("written");
+    }
+
+    async fn what_ended_long_ago_is_forgotten_but_for_the_last_of_its_kind(db: TestDatabase) {
+        db.write(|conn| {
+            let ended = |conn: &mut Connection, repository, is_good| {
+                let id = create(conn, &new(repository))?;
+                start(conn, id, &Owner::this_process())?;
+                if is_good {
+                    finish(conn, id, None)?;
+                } else {
+                    fail(conn, id, &serde_json::json!({}))?;
+                }
+                Ok::<_, DbError>(id)
+            };
+            let repository = Some(RepositoryId::new());
+            let first = ended(conn, repository, true)?;
+            let failed = [ended(conn, None, false)?, ended(conn, None, false)?];
+            let alone = ended(conn, None, true)?;
+            let last = ended(conn, repository, true)?;
+            let waiting = create(conn, &new(repository))?;
+            let later = Timestamp::now().plus_seconds(1);
+
+            let before = get(conn, first)?.finished.expect("it ended");
+            assert_eq!(purge(conn, before, &TaskState::ALL)?, 0, "it did not end before its end");
+            assert_eq!(purge(conn, later, &[TaskState::Waiting, TaskState::Completed])?, 1);
+            assert_eq!(purge(conn, later, &[TaskState::Failed])?, 1);
+            let left: Vec<_> =
+                list(conn, Filter::default(), 9)?.into_iter().map(|task| task.id).collect();
+            assert_eq!(left, [waiting, last, alone, failed[1]]);
             Ok(())
         })
         .await

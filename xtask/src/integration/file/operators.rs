@@ -19,6 +19,7 @@ pub(super) fn cases() -> Vec<Case> {
         case("secrets are shown nowhere, and encrypted once there is a key", secrets),
         case("a backup made during a sync is a sound home of its own", backup),
         case("a first mirror that fails leaves nothing but its record", first_mirror_fails),
+        case("task purge forgets what ended, but for the last of each kind", task_purge),
         case("sync --all goes on after a failure and sums up", sync_all),
     ]
 }
@@ -266,6 +267,31 @@ fn first_mirror_fails(lab: &Lab) -> Result<()> {
     let serving = lab.pulp.serve()?;
     files.are_served_by(&serving)?;
     serving.stop()
+}
+
+fn task_purge(lab: &Lab) -> Result<()> {
+    let url = Files::odd().put(&lab.upstream);
+    for _ in 0..3 {
+        lab.pulp.mirror(&url, NAME, &[])?;
+    }
+    lab.pulp.run_failing(&["mirror", "file", &format!("{url}-no"), "--name", "other"])?;
+    let count = |more: &[&str]| -> Result<(Value, usize)> {
+        let purged = lab.pulp.run(&[&["task", "purge", "--json"], more].concat())?;
+        let left: Vec<Value> = serde_json::from_str(&lab.pulp.run(&["task", "list", "--json"])?)?;
+        let synced =
+            left.iter().filter(|task| task["name"] == "sync" && task["state"] == "completed");
+        Ok((serde_json::from_str::<Value>(&purged)?["tasks"].clone(), synced.count()))
+    };
+    ensure!(count(&[])? == (0.into(), 3), "What is of today is forgotten");
+    let later = ["--finished-before", "2999-01-01"];
+    ensure!(count(&[&later[..], &["--state", "canceled"]].concat())? == (0.into(), 3), "Not asked");
+    let (purged, left) = count(&later)?;
+    ensure!(purged.as_u64() >= Some(2) && left == 1, "{purged} forgotten, {left} syncs are left");
+    let tasks = lab.pulp.run(&["task", "list", "--json"])?;
+    ensure!(tasks.contains("failed"), "The failure is forgotten: {tasks}");
+    let (code, error) = lab.pulp.run_failing(&["task", "purge", "--finished-before", "soon"])?;
+    ensure!(code == 2 && error.contains("`2026-01-31`"), "Exit code {code}: {error}");
+    Ok(())
 }
 
 fn sync_all(lab: &Lab) -> Result<()> {
