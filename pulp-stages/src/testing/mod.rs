@@ -23,6 +23,7 @@
 mod answer;
 mod body;
 pub mod conformance;
+mod empty;
 mod fault;
 mod fuzz;
 mod lab;
@@ -34,6 +35,7 @@ mod tls;
 mod upstream;
 
 pub use conformance::{Blueprint, Sample};
+pub use empty::{Empty, Nothing};
 pub use fault::Fault;
 pub use fuzz::fuzz;
 pub use lab::{Lab, report};

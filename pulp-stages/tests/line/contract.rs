@@ -3,42 +3,23 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use pulp_models::{ArtifactStore, RemoteUrl, store::Verified};
 use pulp_stages::{
     Batches, Child, Content, DeclarativeContent, Inbox, Items, Line, Outbox, Permit, Pipeline,
     Resolution, Resolved, Scope, Stage, StageError,
     download::{Authorize, DownloadRequest, Downloader},
     installation::Installation,
-    options::NoOptions,
     plugin::{AnyPlugin, CommandContext, FirstStage, Plugin, Plugins},
     progress::Reporter,
     publish::{PublicationWriter, PublishContext},
     serve::ContentApp,
     stages::Fetch,
-    sync::{self, AddRequest, SyncContext, SyncError, SyncRequest, VersionDraft},
+    sync::{self, AddRequest, SyncContext, SyncRequest, VersionDraft},
+    testing::Empty,
 };
 use tokio_util::sync::CancellationToken;
 
 use crate::kit::Number;
-
-/// The least that is a plugin.
-#[derive(Clone)]
-struct Numbers;
-
-#[async_trait]
-impl Plugin for Numbers {
-    const NAME: &'static str = "numbers";
-    const ABOUT: &'static str = "Numbers";
-    type Content = Number;
-    type RemoteOptions = NoOptions;
-    type RepositoryOptions = NoOptions;
-    type PublicationOptions = NoOptions;
-
-    async fn first_stage(&self, _: &SyncContext<Self>) -> Result<FirstStage<Number>, SyncError> {
-        Ok(FirstStage::parsed("Nothing", None, std::iter::empty::<Result<_, StageError>>()))
-    }
-}
 
 fn is_sent<T: Send + 'static>() {}
 fn is_shared<T: Send + Sync + 'static>() {}
@@ -66,7 +47,7 @@ fn every_plugin_can_be_stored() {
         is_shared::<PublishContext<P>>();
         is_sent::<FirstStage<P::Content>>();
     }
-    let _ = |plugin: Numbers| (stored(plugin), shared::<Numbers>());
+    let _ = |plugin: Empty| (stored(plugin), shared::<Empty>());
     is_shared::<Plugins>();
     is_shared::<CommandContext>();
     is_shared::<ContentApp>();
@@ -153,5 +134,5 @@ fn what_a_plugin_awaits_may_change_threads() {
     fn downloads(downloader: &Downloader, request: &DownloadRequest) {
         is_awaited(downloader.fetch(request));
     }
-    let _ = (syncs::<Numbers>, publishes::<Numbers>, adds::<Numbers>, is_driven, downloads);
+    let _ = (syncs::<Empty>, publishes::<Empty>, adds::<Empty>, is_driven, downloads);
 }

@@ -70,7 +70,7 @@ pub async fn changed<B: Blueprint>(database: TestDatabase) {
         let changed = Sample { name: one.name.clone(), bytes: bytes.into() };
         bench.offer(&[changed.clone(), two.clone()]);
         assert!(bench.sync(policy, mirror).await.version.is_some(), "a change is a version");
-        bench.holds(&[changed.clone()], &[], policy == Policy::Immediate).await;
+        bench.holds(std::slice::from_ref(&changed), &[], policy == Policy::Immediate).await;
         bench.publish().await;
         bench.serves(&[changed, two.clone()]).await;
     }
