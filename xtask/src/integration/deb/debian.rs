@@ -6,7 +6,15 @@ use std::{fs, path::Path, process::Command};
 use anyhow::{Context as _, Result, ensure};
 
 use super::{Case, Lab, NAME, differential::compare, served_anew};
-use crate::{integration::Unavailable, pulp::Mirrored, run};
+use crate::{
+    integration::{
+        Unavailable,
+        interrupt::{interrupt, is_taking_up},
+    },
+    process,
+    pulp::Mirrored,
+    run::{self, Running},
+};
 
 /// The keys that Debian signs with.
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
@@ -14,11 +22,14 @@ const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 const HELPER: &str = "/usr/lib/apt/apt-helper";
 
 pub(super) fn cases() -> Vec<Case> {
-    vec![Case {
-        name: "Debian's own suite is believed, and has every stanza when published anew",
-        needs: &["apt-get", "python3:debian"],
-        run: published_anew,
-    }]
+    let case = |name, run| Case { name, needs: &["apt-get", "python3:debian"], run };
+    vec![
+        case(
+            "Debian's own suite is believed, and has every stanza when published anew",
+            published_anew,
+        ),
+        case("interrupted: a large copy and a large publication leave nothing", interrupted),
+    ]
 }
 
 /// A list of packages that apt has, and the release file that names it.
@@ -65,7 +76,8 @@ impl List {
     }
 }
 
-fn published_anew(lab: &Lab) -> Result<()> {
+/// Mirrors the list on demand; says what it was, and the path of its index.
+fn mirror(lab: &Lab) -> Result<(List, String)> {
     if !Path::new(KEYRING).exists() {
         return Err(Unavailable("this machine knows no keys of Debian's".to_owned()).into());
     }
@@ -86,5 +98,27 @@ fn published_anew(lab: &Lab) -> Result<()> {
     let text = String::from_utf8_lossy(&list.packages);
     let count = text.lines().filter(|line| line.starts_with("Package: ")).count() as u64;
     ensure!(mirrored.added > count, "{count} stanzas, but: {mirrored:?}");
+    Ok((list, index))
+}
+
+fn published_anew(lab: &Lab) -> Result<()> {
+    let (list, index) = mirror(lab)?;
     compare(&list.packages, &served_anew(lab, &index)?).context("Published anew")
+}
+
+/// So many packages that a command is at them for a while.
+fn interrupted(lab: &Lab) -> Result<()> {
+    mirror(lab)?;
+    let publications = || lab.pulp.run(&["deb", "publication", "list", "--repository", NAME]);
+    let before = publications()?;
+    let publish = ["deb", "publication", "create", "--repository", NAME, "--publish", "structured"];
+    interrupt(&lab.pulp, &publish, |_| Ok(is_taking_up(&lab.pulp)))?;
+    ensure!(publications()? == before, "There is another publication");
+    lab.pulp.run(&["deb", "repository", "create", "--name", "other"])?;
+    let copy = ["deb", "copy", "--from", NAME, "--to", "other"];
+    let is_copying = |running: &mut Running| Ok(process::cpu_of(running.id()) > Some(1.0));
+    interrupt(&lab.pulp, &copy, is_copying)?;
+    ensure!(lab.pulp.versions("deb", "other")?.len() == 1, "A version was made");
+    lab.pulp.run(&["check"])?;
+    lab.pulp.run(&copy).map(drop)
 }
