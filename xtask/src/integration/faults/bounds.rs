@@ -13,13 +13,14 @@ pub(super) struct Bounds {
     pub(super) memory: u64,
     /// Bytes of its home.
     pub(super) disk: u64,
+    /// From its start to its end.
+    pub(super) time: Duration,
 }
 
 impl Bounds {
-    /// The longest that anything may take.
-    pub(super) const TIME: Duration = Duration::from_secs(120);
     /// For what brings little.
-    pub(super) const SMALL: Self = Self { memory: 150, disk: 8 << 20 };
+    pub(super) const SMALL: Self =
+        Self { memory: 150, disk: 8 << 20, time: Duration::from_secs(120) };
 
     /// An error if it used more.
     pub(super) fn hold(self, used: &Watched) -> Result<()> {
@@ -27,7 +28,7 @@ impl Bounds {
         ensure!(memory <= self.memory, "{memory} MiB of memory, at most {} expected", self.memory);
         let (disk, most) = (used.disk, self.disk);
         ensure!(disk <= most, "{disk} bytes on disk, at most {most} expected");
-        ensure!(used.taken < Self::TIME, "It took {:?}", used.taken);
+        ensure!(used.taken < self.time, "It took {:?}", used.taken);
         Ok(())
     }
 }

@@ -3,7 +3,7 @@
 //! A table per plugin. Each document either is mirrored as it stands or ends in one error with the
 //! words that help; never in a panic, in megabytes of memory, or in control characters on a terminal.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::{Result, bail, ensure};
 
@@ -41,7 +41,17 @@ const fn document(name: &'static str, outcome: Outcome, files: fn() -> Files) ->
 }
 
 pub(super) fn of_files(lab: &Lab) -> Result<()> {
-    try_all(lab, file::DOCUMENTS, |server| vec!["file".to_owned(), server.url("PULP_MANIFEST")])
+    try_all(lab, file::DOCUMENTS, of_file)
+}
+
+/// As much room and time as a million files take, and little more memory than a few.
+pub(super) fn of_a_million_files(lab: &Lab) -> Result<()> {
+    let bounds = Bounds { memory: 200, disk: 1 << 30, time: Duration::from_secs(600) };
+    file::MILLION.try_on(lab, of_file, bounds)
+}
+
+fn of_file(server: &Hostile) -> Vec<String> {
+    vec!["file".to_owned(), server.url("PULP_MANIFEST")]
 }
 
 pub(super) fn of_metalinks(lab: &Lab) -> Result<()> {
@@ -62,9 +72,10 @@ pub(super) fn of_registries(lab: &Lab) -> Result<()> {
 
 /// Tries each document; an error names all that went otherwise.
 fn try_all(lab: &Lab, documents: &[Document], words: fn(&Hostile) -> Vec<String>) -> Result<()> {
+    let bounds = Bounds { disk: 300 << 20, ..Bounds::SMALL };
     let mut wrong = Vec::new();
     for document in documents {
-        if let Err(error) = document.try_on(lab, words) {
+        if let Err(error) = document.try_on(lab, words, bounds) {
             wrong.push(format!("{}: {error:#}", document.name));
         }
     }
@@ -75,7 +86,7 @@ fn try_all(lab: &Lab, documents: &[Document], words: fn(&Hostile) -> Vec<String>
 }
 
 impl Document {
-    fn try_on(&self, lab: &Lab, words: fn(&Hostile) -> Vec<String>) -> Result<()> {
+    fn try_on(&self, lab: &Lab, words: fn(&Hostile) -> Vec<String>, bounds: Bounds) -> Result<()> {
         /// The longest thing that is worth saying.
         const LONGEST: usize = 8000;
         let files = (self.files)();
@@ -88,7 +99,7 @@ impl Document {
         let mut arguments = vec!["mirror"];
         arguments.extend(words.iter().map(String::as_str));
         arguments.extend(["--name", NAME, "--policy", "on_demand", "--max-retries", "0", "--json"]);
-        let watched = process::watch(pulp.start(&arguments)?, pulp.home(), Bounds::TIME)?;
+        let watched = process::watch(pulp.start(&arguments)?, pulp.home(), bounds.time)?;
         let (succeeded, text) = (watched.output.status.success(), &watched.output.stderr);
         ensure!(!text.contains("panicked"), "It panicked:\n{text}");
         ensure!(text.len() < LONGEST, "{} bytes of talk", text.len());
@@ -111,7 +122,7 @@ impl Document {
                 ensure!(status.code() == Some(3), "{status} does not blame upstream:\n{text}");
             }
         }
-        Bounds { disk: 300 << 20, ..Bounds::SMALL }.hold(&watched)?;
+        bounds.hold(&watched)?;
         pulp.has_no_temporary_files()?;
         pulp.run(&["check"]).map(drop)
     }

@@ -255,7 +255,7 @@ impl Row {
         let url = server.url("PULP_MANIFEST");
         let words = ["mirror", "file", &url, "--name", NAME, "--idle-timeout", "1"];
         let words = [&words[..], &["--max-retries", "2", "--json"]].concat();
-        let watched = process::watch(pulp.start(&words)?, pulp.home(), Bounds::TIME)?;
+        let watched = process::watch(pulp.start(&words)?, pulp.home(), Bounds::SMALL.time)?;
         let text = &watched.output.stderr;
         match self.outcome {
             Heals => ensure!(watched.output.status.success(), "Not healed:\n{text}"),

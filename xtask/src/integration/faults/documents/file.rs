@@ -50,6 +50,10 @@ pub(super) const DOCUMENTS: &[Document] = &[
     }),
 ];
 
+pub(super) const MILLION: Document = document("a million files", Mirrored(1_000_000, ""), || {
+    list((0..1_000_000).map(|number| format!("some/folder/{number},{DIGEST},3")))
+});
+
 pub(super) const METALINKS: &[Document] = &[
     document("entities that grow", Told(&["all.meta4"]), || {
         let mut text = "<?xml version='1.0'?><!DOCTYPE m [<!ENTITY a0 'aaaaaaaaaa'>".to_owned();
