@@ -20,8 +20,8 @@ pub fn purge(conn: &mut Connection, time: Timestamp, states: &[TaskState]) -> Re
     type Row = (TaskId, String, Option<RepositoryId>, String, Option<i64>);
     let states: Vec<_> =
         states.iter().filter(|state| state.is_final()).map(|state| state.name()).collect();
-    // One pass here takes a second for a million; as a condition of the deletion, each task would
-    // be compared with those after it.
+    // One pass over 200,000 tasks of 1,000 repositories: a second of CPU, all in all. As a condition of
+    // the deletion, which compares each task with those after it: 70 s on SQLite.
     let newest_first: Vec<Row> = on!(conn, c => task::table
         .filter(task::state.eq_any(&states))
         .order(task::id.desc())
