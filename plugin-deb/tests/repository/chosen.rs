@@ -79,10 +79,10 @@ both_databases! {
         let summary = lab.sync(how).await.expect("synced");
         let warning = summary.warnings.last().expect("one");
         assert!(warning.contains("Index` lists 1 patches"), "{warning}");
-        let paths = lab.paths().await;
+        let paths = lab.files().await;
         assert_eq!(paths[&format!("dists/stable/{directory}/one.gz")], Some(digest("patch")));
         assert!(paths.contains_key(&format!("dists/stable/{directory}/Index")));
         lab.sync(How::plain()).await.expect("synced");
-        assert!(!lab.paths().await.contains_key(&format!("dists/stable/{directory}/Index")));
+        assert!(!lab.files().await.contains_key(&format!("dists/stable/{directory}/Index")));
     }
 }

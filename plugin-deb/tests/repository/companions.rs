@@ -64,7 +64,7 @@ both_databases! {
         full(&lab).put(&lab.upstream, None);
         let how = How::with(&json!({ "metadata": ["translations"], "languages": ["de"] }));
         lab.sync(how.immediate()).await.expect("synced");
-        let paths = lab.paths().await;
+        let paths = lab.files().await;
         for name in ["i18n/Translation-en", "Contents-amd64", "Contents-all", "cnf/Commands-amd64"] {
             let path = |suffix: &str| format!("dists/stable/main/{name}{suffix}");
             assert_eq!(paths.get(&path(".gz")), Some(&None), "{name} is there, without bytes");

@@ -8,7 +8,7 @@ use pulp_models::{
 use pulp_stages::repository_settings::RepositorySettings;
 use serde_json::{Value, json};
 
-use crate::kit::{Dist, How, Lab, package};
+use crate::kit::{Dist, How, Lab, REPOSITORY, package};
 
 /// Three packages that need each other, in versions 1 and 2 of the repository.
 async fn two_versions(lab: &Lab) {
@@ -37,7 +37,7 @@ both_databases! {
         let lab = Lab::new(db).await;
         two_versions(&lab).await;
         empty(&lab, "mine").await;
-        let arguments = ["--from", "apt", "--filter", "hello", "--follow", "depends"];
+        let arguments = ["--from", REPOSITORY, "--filter", "hello", "--follow", "depends"];
         let copied = copy(&lab, &arguments).await;
         // And the note that these were not mirrored.
         assert_eq!(copied["added"], json!(3), "{copied}");
@@ -53,7 +53,7 @@ both_databases! {
         let lab = Lab::new(db).await;
         two_versions(&lab).await;
         empty(&lab, "mine").await;
-        let both = ["--from", "apt:1", "--from", "apt:2", "--distribution", "merged", "--filter", "hello"];
+        let both = ["--from", "repository:1", "--from", "repository:2", "--distribution", "merged", "--filter", "hello"];
         copy(&lab, &[&both[..], &["--newest", "1"]].concat()).await;
         assert_eq!(lab.packages_of("mine").await, ["hello 2.0 amd64"]);
         copy(&lab, &both).await;
@@ -68,7 +68,7 @@ both_databases! {
         Dist::stable().packages(&text).put(&lab.upstream, None);
         lab.sync(How::plain().immediate()).await.expect("synced");
         empty(&lab, "mine").await;
-        copy(&lab, &["--from", "apt", "--distribution", "one"]).await;
+        copy(&lab, &["--from", REPOSITORY, "--distribution", "one"]).await;
         let body = b"rebuilt elsewhere";
         lab.upstream.put("pool/hello_1.0_amd64.deb", &body[..]);
         let (_, rest) = text.split_once("Size: ").expect("a size");
@@ -78,7 +78,7 @@ both_databases! {
         let text = format!("{head}Size: {}\nSHA256: {digest}\nDescription{rest}", body.len());
         Dist::stable().packages(&text).put(&lab.upstream, None);
         lab.sync(How::plain().immediate()).await.expect("synced");
-        copy(&lab, &["--from", "apt", "--distribution", "two"]).await;
+        copy(&lab, &["--from", REPOSITORY, "--distribution", "two"]).await;
         let files = lab.publish_of("mine", json!({ "signing_key": "none" })).await;
         for (distribution, bytes) in [("one", &b"hello 1.0 amd64"[..]), ("two", body)] {
             let index = &files[&format!("dists/{distribution}/main/binary-amd64/Packages")];

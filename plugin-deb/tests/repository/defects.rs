@@ -74,7 +74,7 @@ both_databases! {
         Dist::stable().packages(&[old, bare].concat()).put(&lab.upstream, None);
         lab.sync(How::plain()).await.expect("synced");
         assert_eq!(lab.packages().await, ["bare 1 amd64", "old 1 amd64"]);
-        let paths = lab.paths().await;
+        let paths = lab.files().await;
         assert_eq!(paths["pool/bare.bin"], None, "left to the first request");
         assert_eq!(paths["pool/old.deb"], Some(Sha256::of(b"abc")), "it could not be checked later");
         let wrong = old.replace("9001", "0000");
@@ -127,7 +127,7 @@ both_databases! {
             .put(&lab.upstream, None);
         let how = How::with(&json!({ "sources": true })).immediate();
         lab.sync(how).await.expect("synced");
-        let paths = lab.paths().await;
+        let paths = lab.files().await;
         assert_eq!(paths[&format!("pool/{name}")], Some(Sha256::of(b"hello 1.0 amd64")));
         assert_eq!(paths["pool/hello_1%3a.dsc"], Some(Sha256::of(b"source")));
     }

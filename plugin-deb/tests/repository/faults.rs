@@ -23,7 +23,7 @@ both_databases! {
         lab.upstream.put("dists/stable/Release", text);
         let summary = lab.sync(how()).await.expect("InRelease is good");
         assert!(summary.warnings[0].contains("`dists/stable/Release` differs"), "{:?}", summary.warnings);
-        assert!(!lab.paths().await.contains_key("dists/stable/Release"));
+        assert!(!lab.files().await.contains_key("dists/stable/Release"));
         lab.upstream.remove("dists/stable/InRelease");
         let error = lab.failure(how()).await;
         assert!(error.contains("does not match the text"), "{error}");

@@ -1,6 +1,6 @@
 //! An installation and an apt archive of its own for each test.
 
-use std::{collections::BTreeMap, fmt::Write as _, io::Write as _, sync::Arc};
+use std::{collections::BTreeMap, fmt::Write as _, io::Write as _, ops::Deref, sync::Arc};
 
 use plugin_deb::{
     Deb,
@@ -8,31 +8,35 @@ use plugin_deb::{
     openpgp::{KeyAlgorithm, SigningKey},
 };
 use pulp_models::{
-    PublicationId, RemoteSettings, Sha256, Timestamp, content_artifact,
+    PublicationId, Sha256, Timestamp, content_artifact,
     publication::{self, Published as Row},
-    remote::{self, NewRemote, Policy},
-    repository::{self, NewRepository, Repository},
+    remote::Policy,
+    repository,
     testing::TestDatabase,
     version::{self, Columns},
 };
 use pulp_stages::{
-    installation::Installation,
     plugin::{AnyPlugin, CommandContext},
     progress::Silent,
     publish::{PublishError, PublishRequest, Published},
-    repository_settings::RepositorySettings,
     sync::{SyncError, SyncRequest, SyncSummary},
-    testing::Upstream,
+    testing::{self, Upstream, report},
 };
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-/// An installation with an empty database, and an upstream; gone when dropped.
-pub(crate) struct Lab {
-    pub(crate) installation: Installation,
-    pub(crate) upstream: Upstream,
-    _home: tempfile::TempDir,
-    _database: TestDatabase,
+/// As the framework's lab calls its repository.
+pub(crate) const REPOSITORY: &str = "repository";
+
+/// The framework's lab, and what is asked of apt repositories; gone when dropped.
+pub(crate) struct Lab(testing::Lab<Deb>);
+
+impl Deref for Lab {
+    type Target = testing::Lab<Deb>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
 }
 
 /// How a test syncs.
@@ -64,51 +68,13 @@ impl How {
 
 impl Lab {
     pub(crate) async fn new(database: TestDatabase) -> Self {
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let home = tempfile::tempdir().expect("a temporary folder");
-        let installation =
-            Installation::open(home.path(), Some(database.url())).await.expect("it opens");
-        let upstream = Upstream::start().await;
-        Self { installation, upstream, _home: home, _database: database }
-    }
-
-    /// The repository all tests use; made when it is not there.
-    pub(crate) async fn repository(&self) -> Repository {
-        let settings = RepositorySettings::default().to_value().expect("settings");
-        let new = NewRepository { options: settings, ..NewRepository::new("apt", "deb") };
-        let get = move |connection: &mut _| match repository::get(connection, "apt") {
-            Ok(found) => Ok(found),
-            Err(_) => repository::create(connection, &new),
-        };
-        self.installation.db.write(get).await.expect("a repository")
+        Self(testing::Lab::new(Deb, database).await)
     }
 
     pub(crate) async fn sync(&self, how: How) -> Result<SyncSummary, SyncError> {
-        let new = NewRemote {
-            name: "upstream".to_owned(),
-            plugin: "deb".to_owned(),
-            url: self.upstream.url(""),
-            policy: how.policy,
-            settings: RemoteSettings { max_retries: Some(0), ..RemoteSettings::default() },
-            options: how.options,
-        };
-        let set = move |connection: &mut _| match remote::get(connection, "upstream") {
-            Ok(mut found) => {
-                (found.options, found.policy) = (new.options.clone(), new.policy);
-                remote::update(connection, &found).map(|()| found)
-            }
-            Err(_) => remote::create(connection, &new),
-        };
-        let remote = self.installation.db.write(set).await.expect("a remote");
-        let request = SyncRequest {
-            repository: self.repository().await,
-            remote,
-            mirror: how.mirror,
-            optimize: how.optimize,
-            dry_run: false,
-            cancel: CancellationToken::new(),
-            reporter: Arc::new(Silent),
-        };
+        let remote = self.remote(self.upstream.url(""), how.policy, how.options).await;
+        let (mirror, optimize) = (how.mirror, how.optimize);
+        let request = SyncRequest { mirror, optimize, ..self.request(remote).await };
         AnyPlugin::sync(&Deb, &self.installation, request).await
     }
 
@@ -119,7 +85,7 @@ impl Lab {
 
     /// Names and versions of the packages of the latest version, e.g. `hello 1.0 amd64`.
     pub(crate) async fn packages(&self) -> Vec<String> {
-        self.packages_of("apt").await
+        self.packages_of(REPOSITORY).await
     }
 
     /// The same of another repository.
@@ -140,7 +106,7 @@ impl Lab {
     /// The metadata of the latest version's units of a type, or of all.
     pub(crate) async fn units(&self, type_name: Option<&'static str>) -> Vec<String> {
         self.repository().await;
-        self.units_of("apt", type_name).await
+        self.units_of(REPOSITORY, type_name).await
     }
 
     async fn units_of(&self, name: &'static str, type_name: Option<&'static str>) -> Vec<String> {
@@ -153,24 +119,10 @@ impl Lab {
         units.into_iter().map(|unit| unit.metadata).collect()
     }
 
-    /// The paths of the latest version, with the digest of what is stored.
-    pub(crate) async fn paths(&self) -> BTreeMap<String, Option<Sha256>> {
-        let id = self.repository().await.id;
-        let read = move |connection: &mut _| {
-            let latest = version::latest(connection, id)?;
-            let keys = Columns::Keys;
-            let units = version::page(connection, id, latest, None, keys, None, 10_000)?;
-            let ids: Vec<_> = units.iter().map(|unit| unit.id).collect();
-            let artifacts = content_artifact::load(connection, &ids)?.into_values().flatten();
-            Ok(artifacts.map(|one| (one.relative_path.to_string(), one.artifact)).collect())
-        };
-        self.installation.db.read(read).await.expect("read")
-    }
-
     /// Publishes the latest version; gives what it serves, as far as it is
     /// stored.
     pub(crate) async fn publish(&self, options: Value) -> BTreeMap<String, Vec<u8>> {
-        self.publish_of("apt", options).await
+        self.publish_of(REPOSITORY, options).await
     }
 
     /// The same of another repository.
@@ -200,7 +152,7 @@ impl Lab {
 
     /// The error of a publication that must fail.
     pub(crate) async fn publish_fails(&self, options: Value) -> String {
-        report(&self.try_publish("apt", options).await.expect_err("publishing must fail"))
+        report(&self.try_publish(REPOSITORY, options).await.expect_err("publishing must fail"))
     }
 
     async fn try_publish(
@@ -372,15 +324,4 @@ pub(crate) fn compress(compression: Compression, bytes: &[u8]) -> Vec<u8> {
 pub(crate) fn key() -> SigningKey {
     let now = Timestamp::now().as_seconds();
     SigningKey::create("Test <test@example.org>", KeyAlgorithm::Ed25519, now).expect("a key")
-}
-
-/// An error with all its causes.
-pub(crate) fn report(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text = format!("{text}: {cause}");
-        next = cause.source();
-    }
-    text
 }

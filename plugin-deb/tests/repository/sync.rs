@@ -19,7 +19,7 @@ both_databases! {
         let first = lab.sync(how()).await.expect("synced");
         assert_eq!((first.version, first.warnings), (Some(1), vec![]));
         assert_eq!(lab.packages().await, ["doc 2.0 all", "hello 1.0 amd64"]);
-        let paths = lab.paths().await;
+        let paths = lab.files().await;
         for name in ["InRelease", "Release", "Release.gpg", "main/binary-amd64/Packages.gz"] {
             assert!(paths[&format!("dists/stable/{name}")].is_some(), "{name} is stored");
         }
@@ -38,7 +38,7 @@ both_databases! {
 
         let now = lab.sync(how().immediate()).await.expect("synced");
         assert_eq!(now.version, None);
-        assert!(lab.paths().await["pool/hello_1.0_amd64.deb"].is_some());
+        assert!(lab.files().await["pool/hello_1.0_amd64.deb"].is_some());
     }
 
     async fn a_changed_distribution_replaces_metadata_and_in_mirror_mode_packages(db: TestDatabase) {
@@ -98,12 +98,12 @@ both_databases! {
         let count = lab.units(None).await.len();
         assert_eq!(count, 5, "release, packages, translation, hello, a list of files on demand");
         let list = "dists/stable/main/Contents-amd64.gz";
-        assert_eq!(lab.paths().await[list], None, "nobody asked for its bytes");
+        assert_eq!(lab.files().await[list], None, "nobody asked for its bytes");
         let all = json!({ "sources": true, "udebs": true, "metadata": ["contents"] });
         lab.sync(How::with(&all).immediate()).await.expect("synced");
         assert_eq!(lab.units(Some("deb.source_package")).await.len(), 1);
         assert_eq!(lab.units(Some("deb.installer_package")).await.len(), 1);
-        let paths = lab.paths().await;
+        let paths = lab.files().await;
         assert!(paths["pool/hello_1.0.dsc"].is_some());
         assert!(paths[list].is_some());
     }
@@ -127,7 +127,7 @@ both_databases! {
             assert!(lab.sync(how()).await.expect("synced").unchanged || mirror != first.unchanged);
             assert!(lab.sync(how()).await.expect("synced").unchanged);
         }
-        assert!(lab.paths().await["Packages.gz"].is_some());
+        assert!(lab.files().await["Packages.gz"].is_some());
     }
 
     async fn indices_are_fetched_by_hash_where_upstream_offers_it(db: TestDatabase) {
@@ -168,7 +168,7 @@ both_databases! {
             text.contains(&list) && text.contains(&format!("line {line}:"))
         });
         assert!(about(2) && about(3), "{:?}", summary.warnings);
-        let paths = lab.paths().await;
+        let paths = lab.files().await;
         assert_eq!(paths[&format!("dists/stable/{directory}/netboot/linux")], Some(kernel));
         assert!(paths.contains_key(&list));
         assert!(paths.contains_key(&format!("dists/stable/{directory}/MD5SUMS")));

@@ -92,7 +92,7 @@ both_databases! {
         assert_eq!(summary.warnings.len(), 1, "{:?}", summary.warnings);
         assert!(summary.warnings[0].contains("`stable` changed upstream"), "{:?}", summary.warnings);
         assert_eq!(lab.packages().await, ["hello 2.0 amd64"], "of one state");
-        let paths = lab.paths().await;
+        let paths = lab.files().await;
         for (path, bytes) in next.release_files(None) {
             assert_eq!(paths[&path], Some(pulp_models::Sha256::of(&bytes)), "of the same state");
         }

@@ -1,6 +1,6 @@
 //! An installation of its own for each test, and what is done to it.
 
-use std::{collections::BTreeMap, num::NonZeroU32, path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, num::NonZeroU32, ops::Deref, path::PathBuf, sync::Arc};
 
 use clap::Command;
 use plugin_file::File;
@@ -15,22 +15,25 @@ use pulp_models::{
     version::{self, Columns},
 };
 use pulp_stages::{
-    installation::Installation,
     plugin::{AnyPlugin, CommandContext, CommandError},
     progress::Silent,
     publish,
     repository_settings::RepositorySettings,
     sync::{RefreshRequest, Refreshed, SyncError, SyncRequest, SyncSummary},
+    testing,
 };
 use serde_json::Value;
-use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
-/// An installation with an empty database; gone when dropped.
-pub(crate) struct Lab {
-    pub(crate) installation: Installation,
-    folder: TempDir,
-    _database: TestDatabase,
+/// The framework's lab, and what is asked of many remotes and repositories; gone when dropped.
+pub(crate) struct Lab(testing::Lab<File>);
+
+impl Deref for Lab {
+    type Target = testing::Lab<File>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
 }
 
 /// What a repository's latest publication serves, as far as it is stored: path → SHA-256.
@@ -38,16 +41,12 @@ pub(crate) type Served = BTreeMap<String, Sha256>;
 
 impl Lab {
     pub(crate) async fn new(database: TestDatabase) -> Self {
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let home = folder.path().join("home");
-        let installation = Installation::open(&home, Some(database.url())).await.expect("it opens");
-        Self { installation, folder, _database: database }
+        Self(testing::Lab::new(File, database).await)
     }
 
     /// A local file to upload.
     pub(crate) fn local(&self, name: &str, bytes: &[u8]) -> String {
-        let path: PathBuf = self.folder.path().join(name);
+        let path: PathBuf = self.folder().join(name);
         std::fs::create_dir_all(path.parent().expect("below the folder")).expect("a folder");
         std::fs::write(&path, bytes).expect("a file");
         path.to_str().expect("UTF-8").to_owned()
@@ -233,15 +232,4 @@ pub(crate) fn manifest(files: &[(&str, &[u8])]) -> String {
     let line =
         |(path, bytes): &(&str, &[u8])| format!("{path},{},{}\n", Sha256::of(bytes), bytes.len());
     files.iter().map(line).collect()
-}
-
-/// An error with all its causes.
-pub(crate) fn report(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text = format!("{text}: {cause}");
-        next = cause.source();
-    }
-    text
 }

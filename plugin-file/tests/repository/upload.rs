@@ -1,10 +1,10 @@
 //! `pulp file upload`.
 
 use pulp_models::{both_databases, remote::Policy, testing::TestDatabase};
-use pulp_stages::testing::Upstream;
+use pulp_stages::testing::{Upstream, report};
 use serde_json::{Value, json};
 
-use crate::kit::{Lab, manifest, report};
+use crate::kit::{Lab, manifest};
 
 both_databases! {
     async fn local_files_become_a_published_version(database: TestDatabase) {
