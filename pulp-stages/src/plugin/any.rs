@@ -62,7 +62,7 @@ pub trait AnyPlugin: Send + Sync + 'static {
         installation: &Installation,
         request: RestoreRequest,
     ) -> Result<Added, SyncError>;
-    /// [`Content::label`] of a unit of the database.
+    /// [`Content::label`](crate::Content::label) of a unit of the database.
     fn label(&self, stored: StoredContent) -> Option<Label>;
     /// Publishes a repository version.
     async fn publish(

@@ -77,7 +77,7 @@ impl StoredBytes {
         if is_small(artifact) {
             let whole = read_cached(&file, &(0..artifact.size), &self.buffers)?;
             return (whole.len() as u64 == artifact.size)
-                .then(|| self.small(artifact, whole, range));
+                .then(|| self.small(artifact, &whole, range));
         }
         pread_cached(&file, &mut [0], range.start)?;
         Some(self.large(file, range.clone(), wish.clone()))
@@ -96,7 +96,7 @@ impl StoredBytes {
         };
         if is_small(artifact) {
             let whole = read(&file, &(0..artifact.size), &self.buffers).map_err(unreadable)?;
-            return Ok(self.small(artifact, whole, &range));
+            return Ok(self.small(artifact, &whole, &range));
         }
         if !range.is_empty() {
             // Has the system fetch what follows, too.
@@ -105,9 +105,9 @@ impl StoredBytes {
         Ok(self.large(file, range, wish))
     }
 
-    fn small(&self, artifact: Stored, whole: Bytes, range: &Range<u64>) -> ResponseBody {
+    fn small(&self, artifact: Stored, whole: &Bytes, range: &Range<u64>) -> ResponseBody {
         self.small.insert(artifact.sha256, whole.clone());
-        part(&whole, range).into()
+        part(whole, range).into()
     }
 
     fn large(&self, file: File, range: Range<u64>, wish: Wish) -> ResponseBody {
