@@ -114,7 +114,7 @@ fn main() -> ExitCode {
             report.check("new plugin", || new_plugin::trial::run(&name));
         }
         Command::NewPlugin { name, is_trial: false } => report.check("new plugin", || {
-            new_plugin::write(run::root(), &new_plugin::Name::parse(&name)?)?;
+            new_plugin::create(run::root(), &new_plugin::Name::parse(&name)?)?;
             println!("wrote `plugin-{name}/`, added it to `Cargo.toml` and to `src/main.rs`; now");
             println!();
             println!("    cargo test -p plugin-{name}               # with PULP_TEST_POSTGRES set");

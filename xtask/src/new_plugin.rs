@@ -9,6 +9,8 @@ use std::{fs, path::Path};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
+use crate::run;
+
 /// The crate's files: path, and text with the name's placeholders.
 const FILES: [(&str, &str); 4] = [
     ("Cargo.toml", include_str!("../template/Cargo.toml.in")),
@@ -103,8 +105,15 @@ fn is_of_name(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_'
 }
 
+/// As [`write`], and with the lines broken as the house has them, however long the name is.
+pub(crate) fn create(root: &Path, name: &Name) -> Result<()> {
+    write(root, name)?;
+    run::shown(run::cargo(["fmt", "--package", &name.package()]).current_dir(root))
+        .context("The plugin is there, but was not formatted")
+}
+
 /// Writes the crate into the workspace at `root` and registers it there.
-pub(crate) fn write(root: &Path, name: &Name) -> Result<()> {
+fn write(root: &Path, name: &Name) -> Result<()> {
     let folder = root.join(name.package());
     let package = name.package();
     ensure!(!folder.exists(), "`{package}/` exists already: take another name, or remove it");

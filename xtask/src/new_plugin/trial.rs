@@ -13,7 +13,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use super::{Name, write};
+use super::{Name, create};
 use crate::{
     checks, probe,
     pulp::{Backend, Installation, Mirrored, sha256},
@@ -21,8 +21,8 @@ use crate::{
     upstream::Upstream,
 };
 
-/// A name to try: of two words, as the hardest are.
-pub(crate) const NAME: &str = "new-kind";
+/// A name to try: of several words, and long.
+pub(crate) const NAME: &str = "new-kind-of-repositories";
 /// The kit alone has so many tests on one database.
 const LEAST_TESTS: usize = 16;
 /// Longest run of the crate's tests.
@@ -35,7 +35,8 @@ pub(crate) fn run(name: &str) -> Result<()> {
     // Compilers tell real paths.
     let root = scratch.path().canonicalize()?;
     copy(run::root(), &root)?;
-    write(&root, &name)?;
+    create(&root, &name)?;
+    run::shown(run::cargo(["fmt", "--all", "--", "--check"]).current_dir(&root))?;
 
     let cargo = |words: &[&str]| -> Result<Command> {
         let metadata = run::metadata()?;
