@@ -129,8 +129,14 @@ pub fn complete_version(
         Some(VersionSummary { number, added, removed, present: counts.total() })
     };
     staging::clear(conn, repository, number)?;
+    if added + removed >= MANY {
+        dialect::gather_statistics(conn)?;
+    }
     Ok(summary)
 }
+
+/// Units whose coming or going the database is told of at once; few in tests.
+const MANY: u64 = if cfg!(test) { 20 } else { 5000 };
 
 /// A subquery of one row is a probe by key for each unit, on both databases. PostgreSQL would make a
 /// join of `NOT EXISTS`, and compare each unit with all others: of what one transaction has written

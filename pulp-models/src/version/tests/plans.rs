@@ -110,6 +110,26 @@ mod postgres {
     }
 
     #[tokio::test]
+    async fn the_planner_knows_of_a_version_as_soon_as_it_is_there() {
+        #[derive(QueryableByName)]
+        struct Table {
+            #[diesel(sql_type = diesel::sql_types::Float)]
+            reltuples: f32,
+        }
+        let db = TestDatabase::postgres().await;
+        let known = db.write(|conn| {
+            let repository = new_repository(conn, "new");
+            let units: Vec<_> = (0..20).map(|number| unit(conn, &number.to_string())).collect();
+            mirror(conn, repository, &units)?;
+            let known: Table = on!(conn, c => c.statement(
+                "SELECT reltuples FROM pg_class WHERE oid = 'repository_content'::regclass")
+                .get_result(c))?;
+            Ok(known.reltuples)
+        });
+        assert_eq!(known.await.expect("read"), 20.0);
+    }
+
+    #[tokio::test]
     async fn rivals_are_found_by_the_key_of_each_added_unit() {
         let db = TestDatabase::postgres().await;
         let plan = db.write(|conn| {
