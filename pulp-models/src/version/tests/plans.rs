@@ -113,8 +113,8 @@ mod postgres {
     async fn the_planner_knows_of_a_version_as_soon_as_it_is_there() {
         #[derive(QueryableByName)]
         struct Table {
-            #[diesel(sql_type = diesel::sql_types::Float)]
-            reltuples: f32,
+            #[diesel(sql_type = BigInt)]
+            units: i64,
         }
         let db = TestDatabase::postgres().await;
         let known = db.write(|conn| {
@@ -122,11 +122,12 @@ mod postgres {
             let units: Vec<_> = (0..20).map(|number| unit(conn, &number.to_string())).collect();
             mirror(conn, repository, &units)?;
             let known: Table = on!(conn, c => c.statement(
-                "SELECT reltuples FROM pg_class WHERE oid = 'repository_content'::regclass")
+                "SELECT reltuples::bigint AS units FROM pg_class
+                 WHERE oid = 'repository_content'::regclass")
                 .get_result(c))?;
-            Ok(known.reltuples)
+            Ok(known.units)
         });
-        assert_eq!(known.await.expect("read"), 20.0);
+        assert_eq!(known.await.expect("read"), 20);
     }
 
     #[tokio::test]
