@@ -13,8 +13,14 @@ pub(super) struct Validators {
     /// Strong, quotes included. `None` while no digest is known.
     pub(super) etag: Option<HeaderValue>,
     /// When it became visible, in whole seconds.
-    pub(super) modified: Option<SystemTime>,
+    modified: Option<SystemTime>,
+    /// Whether that is long enough ago that nothing else became visible at the same time.
+    settled: bool,
 }
+
+/// After so long nothing becomes visible any more whose time is now: dates count seconds, and a
+/// transaction takes a moment to be seen.
+const SETTLES: Duration = Duration::from_secs(2);
 
 /// What the preconditions of a request demand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +36,17 @@ pub(super) enum Verdict {
 impl Validators {
     /// Validators from parts; fractions of a second are dropped, since HTTP dates have none.
     pub(super) fn new(etag: Option<HeaderValue>, modified: Option<SystemTime>) -> Self {
-        Self { etag, modified: modified.map(whole_seconds) }
+        let modified = modified.map(whole_seconds);
+        let settled = modified.is_some_and(|modified| modified + SETTLES <= SystemTime::now());
+        Self { etag, modified, settled }
+    }
+
+    /// What clients are told and ask with later. Of what is brand new it is a second less, so that
+    /// a client that comes back gets what may have replaced it within that second (RFC 9110 §8.8.2.2
+    /// calls such a date weak; apt knows no entity tags).
+    pub(super) fn last_modified(&self) -> Option<SystemTime> {
+        let less = if self.settled { 0 } else { 1 };
+        self.modified.map(|modified| modified - Duration::from_secs(less))
     }
 
     /// Evaluates everything but `If-Range`, in the order of RFC 9110 §13.2.2. For GET and HEAD.
@@ -49,6 +65,7 @@ impl Validators {
                 return Verdict::NotModified;
             }
         } else if let Some(since) = date(request, &header::IF_MODIFIED_SINCE)
+            && self.settled
             && self.modified.is_some_and(|modified| modified <= since)
         {
             return Verdict::NotModified;
@@ -64,7 +81,7 @@ impl Validators {
             return self.etag.as_ref().is_some_and(|etag| etag.as_bytes() == text);
         }
         let since = condition.to_str().ok().and_then(|text| httpdate::parse_http_date(text).ok());
-        since.is_some() && since == self.modified
+        self.settled && since.is_some() && since == self.modified
     }
 
     fn listed(
@@ -151,6 +168,26 @@ mod tests {
         assert_eq!(verdict(&[(since.clone(), "yesterday")]), Verdict::Proceed);
         let both = [(header::IF_NONE_MATCH, "\"x\""), (since, LATER)];
         assert_eq!(verdict(&both), Verdict::Proceed);
+    }
+
+    #[test]
+    fn what_replaces_something_within_a_second_is_sent() {
+        let now = SystemTime::now();
+        let new = Validators::new(None, Some(now));
+        let told = httpdate::fmt_http_date(new.last_modified().expect("a date"));
+        assert!(new.last_modified() < Some(whole_seconds(now)));
+        for date in [told, httpdate::fmt_http_date(now)] {
+            let date = HeaderValue::try_from(date).expect("a header");
+            let since = HeaderMap::from_iter([(header::IF_MODIFIED_SINCE, date.clone())]);
+            assert_eq!(new.check(&since), Verdict::Proceed);
+            let resumed = HeaderMap::from_iter([(header::IF_RANGE, date)]);
+            assert!(!new.allow_range(&resumed));
+        }
+        let old = Validators::new(None, Some(now - SETTLES - Duration::from_secs(1)));
+        let told = httpdate::fmt_http_date(old.last_modified().expect("a date"));
+        let told = HeaderValue::try_from(told).expect("a header");
+        let since = HeaderMap::from_iter([(header::IF_MODIFIED_SINCE, told)]);
+        assert_eq!(old.check(&since), Verdict::NotModified);
     }
 
     #[test]

@@ -102,7 +102,7 @@ impl Representation {
         if let Some(etag) = &self.validators.etag {
             headers.insert(header::ETAG, etag.clone());
         }
-        if let Some(modified) = self.validators.modified {
+        if let Some(modified) = self.validators.last_modified() {
             insert(headers, header::LAST_MODIFIED, httpdate::fmt_http_date(modified));
         }
         if self.size.is_some() {
