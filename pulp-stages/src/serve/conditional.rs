@@ -45,8 +45,8 @@ impl Validators {
     /// a client that comes back gets what may have replaced it within that second (RFC 9110 §8.8.2.2
     /// calls such a date weak; apt knows no entity tags).
     pub(super) fn last_modified(&self) -> Option<SystemTime> {
-        let less = if self.settled { 0 } else { 1 };
-        self.modified.map(|modified| modified - Duration::from_secs(less))
+        let less = Duration::from_secs(u64::from(!self.settled));
+        self.modified.map(|modified| modified - less)
     }
 
     /// Evaluates everything but `If-Range`, in the order of RFC 9110 §13.2.2. For GET and HEAD.
