@@ -240,7 +240,14 @@ fn resolve_range(range: &str, length: usize) -> Option<(usize, usize)> {
     (first <= last).then_some((first, last.min(end)))
 }
 
+/// The type of the first record of a TLS connection (RFC 8446 §5.1).
+const TLS_HANDSHAKE: u8 = 22;
+
 fn read_request(reader: &mut BufReader<TcpStream>) -> std::io::Result<Option<Request>> {
+    // Who tries TLS first, as skopeo does, would wait for an answer that never comes.
+    if reader.fill_buf()?.first() == Some(&TLS_HANDSHAKE) {
+        return Ok(None);
+    }
     let mut head = Vec::new();
     loop {
         let before = head.len();
