@@ -39,13 +39,23 @@ struct Shared {
 struct File {
     bytes: Vec<u8>,
     tag: String,
-    media_type: Option<&'static str>,
+    /// Of an image's manifest.
+    manifest: Option<Manifest>,
+}
+
+/// What a registry says of a manifest.
+struct Manifest {
+    media_type: &'static str,
+    digest: String,
 }
 
 impl File {
     fn new(bytes: Vec<u8>, media_type: Option<&'static str>) -> Arc<Self> {
-        let tag = crate::pulp::sha256(&bytes)[..16].to_owned();
-        Arc::new(Self { bytes, tag, media_type })
+        let sha256 = crate::pulp::sha256(&bytes);
+        let tag = sha256[..16].to_owned();
+        let digest = format!("sha256:{sha256}");
+        let manifest = media_type.map(|media_type| Manifest { media_type, digest });
+        Arc::new(Self { bytes, tag, manifest })
     }
 }
 
@@ -89,8 +99,8 @@ impl Upstream {
         self.insert(path, None, bytes.into());
     }
 
-    /// Adds or replaces a file that is served as `media_type`.
-    pub(crate) fn put_typed(&self, path: &str, media_type: &'static str, bytes: Vec<u8>) {
+    /// Adds or replaces an image's manifest.
+    pub(crate) fn put_manifest(&self, path: &str, media_type: &'static str, bytes: Vec<u8>) {
         self.insert(path, Some(media_type), bytes);
     }
 
@@ -169,16 +179,18 @@ impl Shared {
         let changed = fs::metadata(&path).and_then(|found| found.modified()).ok()?;
         let age = changed.duration_since(UNIX_EPOCH).ok()?.as_nanos();
         let tag = format!("{:x}-{age:x}", bytes.len());
-        Some(Arc::new(File { bytes, tag, media_type: None }))
+        Some(Arc::new(File { bytes, tag, manifest: None }))
     }
 }
 
 fn answer_file(request: &Request, file: &File, fault: Option<Fault>) -> Answer {
-    let File { bytes, tag, media_type } = file;
+    let File { bytes, tag, manifest } = file;
     let answer = |bytes: &[u8]| {
         let answer = Answer::file(request, bytes, tag);
-        match media_type {
-            Some(media_type) => answer.with("Content-Type", *media_type),
+        match manifest {
+            Some(Manifest { media_type, digest }) => answer
+                .with("Content-Type", *media_type)
+                .with("Docker-Content-Digest", digest.as_str()),
             None => answer,
         }
     };

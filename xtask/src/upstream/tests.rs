@@ -80,7 +80,7 @@ fn a_folder_is_served_beside_what_is_in_memory_and_nothing_outside_of_it() {
     fs::write(folder.path().join("secret"), "not for you").expect("written");
     let upstream = with_file();
     upstream.mount(&folder.path().join("in"));
-    upstream.put_typed("b", "text/x", b"typed".to_vec());
+    upstream.put_manifest("b", "text/x", b"typed".to_vec());
     let get = |path: &str| request(upstream.server.address(), "GET", path, &[]).expect("an answer");
     let reply = get("/a");
     assert_eq!((reply.status, &reply.body[..]), (200, &b"from disk"[..]));
@@ -88,5 +88,7 @@ fn a_folder_is_served_beside_what_is_in_memory_and_nothing_outside_of_it() {
     let again = request(upstream.server.address(), "GET", "/a", &[("If-None-Match", &tag)]);
     assert_eq!(again.expect("an answer").status, 304);
     assert_eq!(get("/b").header("content-type"), Some("text/x"));
+    let digest = format!("sha256:{}", crate::pulp::sha256(b"typed"));
+    assert_eq!(get("/b").header("docker-content-digest"), Some(digest.as_str()));
     assert_eq!((get("/a%20b").status, get("/../secret").status, get("/c").status), (200, 404, 404));
 }

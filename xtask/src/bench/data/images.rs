@@ -101,7 +101,7 @@ pub(in super::super) fn offer(upstream: &Upstream, folder: &Path, path: &str) ->
         let manifest: Value = serde_json::from_slice(&bytes)?;
         let kind = if manifest["mediaType"] == INDEX { INDEX } else { MANIFEST };
         let name = entry.file_name();
-        upstream.put_typed(&format!("{path}/manifests/{}", name.display()), kind, bytes);
+        upstream.put_manifest(&format!("{path}/manifests/{}", name.display()), kind, bytes);
     }
     Ok(())
 }
