@@ -1,7 +1,7 @@
 //! What the user chooses: which packages are mirrored, from where, and what clients are told of the
 //! repository.
 
-use std::process::Command;
+use std::{process::Command, thread, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
 
@@ -77,6 +77,8 @@ pub(super) fn fields(lab: &Lab) -> Result<()> {
         ensure!(policy.contains(word), "apt does not know `{word}`:\n{policy}");
     }
     mirror(lab, &archive, &["--origin", "Others", "--force"])?;
+    // A server sees what is published within a second.
+    thread::sleep(Duration::from_millis(1100));
     let refused = apt.update().err().context("apt takes a repository of another origin")?;
     let refused = format!("{refused:#}");
     ensure!(refused.contains("changed its 'Origin' value"), "apt says:\n{refused}");
