@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 use pulp_models::RemoteUrl;
-use pulp_stages::sync::SyncError;
+use pulp_stages::{download::DownloadError, sync::SyncError};
 
 use super::{TransportError, Unending};
 use crate::manifest::ManifestError;
@@ -104,6 +104,10 @@ impl RegistryClientError {
                 "if upstream is being changed just now, try again later; `--on-broken skip` leaves \
                  out what it lacks or has broken",
             ),
+            Self::Status { status: StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, .. } => {
+                Some("name a user who may pull from it by `--username` and `--password-file`")
+            }
+            Self::Transport { source, .. } => source.downcast_ref::<DownloadError>()?.hint(),
             _ => None,
         }
     }

@@ -1,5 +1,7 @@
 //! The client against a scripted transport.
 
+use pulp_stages::download::DownloadError;
+
 use super::*;
 use crate::{manifest::ManifestError, testing::Script};
 
@@ -126,6 +128,29 @@ async fn referrers_are_listed_where_there_is_such_an_api() {
     for script in [html, Script::default()] {
         let (registry, _) = script.registry();
         assert_eq!(registry.referrers(&digest).await.expect("answered"), None);
+    }
+}
+
+#[test]
+fn a_failure_keeps_the_advice_of_what_caused_it() {
+    let url: RemoteUrl = "http://host/v2/a/tags/list".parse().expect("valid");
+    let transport = |source: DownloadError| RegistryClientError::Transport {
+        url: url.clone(),
+        source: source.into(),
+    };
+    let refused =
+        |status| RegistryClientError::Status { url: url.clone(), status, message: String::new() };
+    for (error, advice) in [
+        (transport(DownloadError::FileNotAllowed { url: url.clone().into() }), "folder"),
+        (
+            transport(DownloadError::Unauthorized { url: url.clone().into(), source: "no".into() }),
+            "`username`",
+        ),
+        (refused(StatusCode::UNAUTHORIZED), "`--username`"),
+        (refused(StatusCode::FORBIDDEN), "`--username`"),
+    ] {
+        let hint = error.at(&url).hint().expect("advice");
+        assert!(hint.contains(advice), "{hint}");
     }
 }
 

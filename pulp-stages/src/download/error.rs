@@ -172,9 +172,10 @@ impl DownloadError {
             Self::RetryAfter { .. } => "raise `retry_after_limit` to wait, or lower `rate_limit`",
             Self::Tls { .. } => {
                 "set `ca_cert` to trust a private authority, `client_cert` and `client_key` if the \
-                 upstream wants them"
+                 upstream wants them; or write `http://` if it speaks no TLS"
             }
             Self::ProxyAuthentication { .. } => "check `proxy_username` and `proxy_password`",
+            Self::Unauthorized { .. } => "check `username` and `password`",
             Self::Status { status, redirected_from, .. } => {
                 status_hint(*status, redirected_from.as_deref())?
             }

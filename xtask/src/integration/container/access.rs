@@ -272,8 +272,14 @@ fn mirrored(lab: &Lab) -> Result<()> {
     let upstream = serve(&source, &[])?;
     let url = format!("http://{}", upstream.address);
     let arguments = ["mirror", "container", &url, "--upstream-name", NAME, "--name", NAME];
-    let (code, _) = lab.pulp.run_failing(&arguments)?;
-    ensure!(code == 3, "Exit code {code} for a private upstream");
+    for (login, advice) in [
+        (&[][..], "by `--username`"),
+        (&["--username", "alice", "--password", "wrong"], "check `username`"),
+    ] {
+        let (code, told) = lab.pulp.run_failing(&[&arguments[..], login].concat())?;
+        ensure!(code == 3, "Exit code {code} for a private upstream");
+        ensure!(told.contains(advice), "No advice: {told}");
+    }
     let login = ["--username", "alice", "--password", "secret", "--policy", "on_demand", "--json"];
     let mirrored = Mirrored::parse(&lab.pulp.run(&[&arguments[..], &login].concat())?)?;
     ensure!(mirrored.version == Some(1), "Not mirrored: {mirrored:?}");
