@@ -19,8 +19,8 @@ use crate::{
 /// Matches tags by one of
 /// - a glob over the whole tag (`v1.*`, `[0-9]?`, `{a,b}-slim`);
 /// - `regex:` and a regular expression over the whole tag;
-/// - `semver:` and a range of versions (`semver:>=1.2, <2`, `semver:*`). Tags may begin with `v` and
-///   leave out minor and patch numbers; those that are no version don't match, and pre-releases
+/// - `semver:` and a range of versions (`semver:>=1.2, <2`, `semver:*`). Tags may begin with `v`,
+///   leave out minor and patch numbers, and have zeros before a number (`22.04`); those that are no version don't match, and pre-releases
 ///   match only a range that names one.
 ///
 /// ```
@@ -225,16 +225,23 @@ impl PlatformFilter<'_> {
     }
 }
 
-/// The version that a tag is: `1.2.3`, `v1.2`, `1`, `1.2-alpine`.
+/// The version that a tag is: `1.2.3`, `v1.2`, `1`, `1.2-alpine`, `22.04`.
 fn version(tag: &Tag) -> Option<Version> {
     let text = tag.as_str().strip_prefix('v').unwrap_or(tag.as_str());
-    if let Ok(version) = text.parse() {
-        return Some(version);
-    }
     let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (numbers, suffix) = text.split_at(end);
-    let missing = 2usize.checked_sub(numbers.matches('.').count())?;
-    format!("{numbers}{}{suffix}", ".0".repeat(missing)).parse().ok()
+    let mut numbers: Vec<_> = numbers.split('.').map(without_zeros).collect();
+    if numbers.len() > 3 {
+        return None;
+    }
+    numbers.resize(3, "0");
+    format!("{}{suffix}", numbers.join(".")).parse().ok()
+}
+
+/// A number as semantic versioning has it: what is named after dates begins with zeros.
+fn without_zeros(number: &str) -> &str {
+    let last = number.len().saturating_sub(1);
+    &number[number.bytes().take(last).take_while(|digit| *digit == b'0').count()..]
 }
 
 #[cfg(test)]
@@ -287,7 +294,7 @@ mod tests {
             "v1.2 1.1.9 1.10.3 2 1.3-rc1 latest",
             "1.10.3 v1.2",
         );
-        check(&["semver:*"], &[], None, "1 v2 x 1.2.3.4 2024.01 1.2-alpine", "1 v2");
+        check(&["semver:*"], &[], None, "1 v2 x 1.2.3.4 1. 1.2-alpine", "1 v2");
     }
 
     #[test]
@@ -295,6 +302,14 @@ mod tests {
         check(&[], &[], Some(2), "1.9 1.10 1.2 latest", "1.10 1.9");
         check(&["semver:1", "latest"], &[], Some(1), "1.9 1.10 2.0 latest edge", "1.10 latest");
         check(&[], &[], Some(0), "1", "");
+        check(&[], &[], Some(2), "22.04 22.10 24.04 9 0", "22.10 24.04");
+        check(
+            &["semver:>=2024.2"],
+            &[],
+            None,
+            "2024.01.00 2024.02.01 2024.10",
+            "2024.02.01 2024.10",
+        );
         check(&[], &[], Some(2), "1.0.0-rc1 1.0.0 0.9.0", "1.0.0 1.0.0-rc1");
     }
 
