@@ -56,6 +56,8 @@ pub struct Surveying<'a> {
 pub enum LeftOut {
     /// Upstream lists a name that is no tag.
     NoTag(String),
+    /// The filters take none of so many tags that upstream lists.
+    EveryTag(usize),
     /// Upstream listed the tag and then didn't have it.
     Vanished(Tag),
     /// The manifest, or something below it, is broken, and the remote says to go on.
@@ -74,6 +76,11 @@ impl std::fmt::Display for LeftOut {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::NoTag(name) => write!(f, "Upstream lists {name:?}, which is no tag: left out"),
+            Self::EveryTag(count) => write!(
+                f,
+                "Filters leave out every tag of the {count} that upstream lists: see \
+                 `--include-tags`, `--exclude-tags`, `--newest-tags`"
+            ),
             Self::Vanished(tag) => {
                 write!(f, "Tag `{tag}` vanished from upstream during the sync: left out")
             }
@@ -115,7 +122,16 @@ impl Surveying<'_> {
             } else {
                 listed.into_iter().partition(|tag| subject_of_companion(tag).is_some())
             };
-        let wanted = if known { exact } else { filter.apply(listed) };
+        let wanted = if known {
+            exact
+        } else {
+            let count = listed.len();
+            let wanted = filter.apply(listed);
+            if wanted.is_empty() && count > 0 {
+                (self.left_out)(LeftOut::EveryTag(count));
+            }
+            wanted
+        };
         let tags = self.resolve(wanted).await?;
         Ok(Survey { tags, digests, companions })
     }

@@ -147,7 +147,11 @@ fn tags(lab: &Lab) -> Result<()> {
     ensure!(listed["tags"] == serde_json::json!(["v1", "v2"]), "Other tags: {listed}");
     let missing = client::get(serving.address, &format!("/v2/{NAME}/manifests/latest"))?;
     ensure!(missing.status == 404, "Status {} for a tag that was left out", missing.status);
-    serving.stop()
+    serving.stop()?;
+    let none = mirror(lab, &registry, &["--include-tags", "1.*"])?;
+    let told = "every tag of the 4 that upstream lists";
+    ensure!(none.warnings.iter().any(|warning| warning.contains(told)), "{none:?}");
+    Ok(())
 }
 
 fn moved(lab: &Lab) -> Result<()> {
