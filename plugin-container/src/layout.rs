@@ -34,6 +34,8 @@ use crate::{
 
 /// Annotation that gives a manifest of `index.json` its tag.
 pub(crate) const REF_NAME: &str = "org.opencontainers.image.ref.name";
+/// Names what a layout holds.
+const INDEX: &str = "index.json";
 /// Largest `index.json` that is read, in bytes: some 100,000 tags.
 const MAX_INDEX: usize = 64 * 1024 * 1024;
 
@@ -50,6 +52,11 @@ pub(crate) struct LayoutTransport {
 #[derive(Debug, thiserror::Error)]
 #[error("`{0}` is no tar archive; one that is compressed has to be unpacked first")]
 struct NoArchive(RemoteUrl, #[source] std::io::Error);
+
+/// An archive that holds no layout, or not all of it: what makes it one comes last.
+#[derive(Debug, thiserror::Error)]
+#[error("Archive `{0}` has no `index.json`: it is not a layout, or was cut off")]
+struct NoIndex(RemoteUrl);
 
 impl LayoutTransport {
     /// Over the layout at `base`, a `file://` URL.
@@ -93,7 +100,12 @@ impl LayoutTransport {
     async fn index(&self) -> Result<&[Descriptor], TransportError> {
         let read = || async {
             self.look().await?;
-            let raw = self.read(self.url("index.json"), MAX_INDEX).await?;
+            if let Some(Some(places)) = self.places.get()
+                && !places.contains_key(INDEX)
+            {
+                return Err(NoIndex(self.base.clone()).into());
+            }
+            let raw = self.read(self.url(INDEX), MAX_INDEX).await?;
             let index = Manifest::parse(
                 raw,
                 Some("application/vnd.oci.image.index.v1+json"),

@@ -165,11 +165,13 @@ fn parse_sigstore(text: &str) -> Result<Url, String> {
     }
 }
 
-/// What one URL of a registry is, without what follows `/v2`: people give either.
+/// What one URL of a registry is, without what follows `/v2`: people give either. A layout may lie
+/// in a folder of any name.
 pub(crate) fn registry_base(url: &RemoteUrl) -> Url {
     let mut base = url.expose().clone();
     let path = base.path().trim_end_matches('/');
-    let path = path.strip_suffix("/v2").unwrap_or(path).to_owned();
+    let is_file = base.scheme() == "file";
+    let path = path.strip_suffix("/v2").filter(|_| !is_file).unwrap_or(path).to_owned();
     base.set_path(&path);
     base.set_query(None);
     base.set_fragment(None);
@@ -257,6 +259,7 @@ mod tests {
             ("http://h:5000", "http://h:5000/"),
             ("http://h:5000/v2/", "http://h:5000/"),
             ("https://h/a/v2?x#y", "https://h/a"),
+            ("file:///srv/app/v2/", "file:///srv/app/v2"),
         ] {
             let url = given.parse().expect("valid");
             assert_eq!(registry_base(&url).as_str(), expected);

@@ -189,7 +189,8 @@ fn exported(lab: &Lab) -> Result<()> {
     registry.push_index("multi", &["amd64", "arm64"])?;
     mirror(lab, &registry, &["--policy", "immediate"])?;
     let folder = tempfile::tempdir()?;
-    let layout = folder.path().join("layout");
+    // What would be cut off the URL of a registry is a folder's name.
+    let layout = folder.path().join("v2");
     let layout = layout.to_str().context("The temporary folder is not UTF-8")?;
     lab.pulp.run(&["container", "export", "--repository", NAME, layout])?;
     copy(&format!("oci:{layout}:v1"), tempfile::tempdir()?.path())?;
@@ -246,6 +247,12 @@ fn archived(lab: &Lab) -> Result<()> {
         }
         serving.stop()?;
     }
+    let whole = fs::read(&archive)?;
+    let (part, named) = (path("part.tar"), format!("file://{}", path("part.tar")));
+    fs::write(&part, &whole[..whole.len() / 2])?;
+    let arguments = ["mirror", "container", &named, "--name", "part", "--allow-file-path", &part];
+    let (code, told) = lab.pulp.run_failing(&arguments)?;
+    ensure!(code == 3 && told.contains("was cut off"), "{code}: {told}");
     let output = Command::new("gzip").arg("--keep").arg(&archive).status()?;
     ensure!(output.success(), "gzip failed");
     let url = format!("file://{archive}.gz");
