@@ -29,7 +29,7 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::any,
 };
-use http::{HeaderName, HeaderValue, Method, request::Parts};
+use http::{HeaderName, HeaderValue, Method, header, request::Parts};
 use pulp_models::{Db, DbError, RepositoryId};
 use pulp_stages::serve::ContentApp;
 
@@ -124,7 +124,7 @@ impl RegistryRoutes {
         let reads = *asked.method == Method::GET || *asked.method == Method::HEAD;
         match (asked.method.as_str(), endpoint) {
             (_, Endpoint::Base) if reads => self.base(asked),
-            ("GET", Endpoint::Token) => self.token(asked).await,
+            (_, Endpoint::Token) if reads => self.token(asked).await,
             (_, Endpoint::Catalog) if reads => self.catalog(asked).await,
             (_, Endpoint::Tags(name)) if reads => self.tags(asked, &name).await,
             (_, Endpoint::Referrers(name, digest)) if reads => {
@@ -151,9 +151,8 @@ impl RegistryRoutes {
                 self.delete_manifest(asked, name, reference).await
             }
             ("DELETE", Endpoint::Blob(name, digest)) => self.delete_blob(asked, name, digest).await,
-            (method, _) => {
-                let message = format!("`{method}` makes no sense here");
-                Err(RegistryError::new(ErrorCode::Unsupported, message))
+            (method, endpoint) => {
+                Err(unsupported(format!("`{method}` makes no sense here"), endpoint.methods()))
             }
         }
     }
@@ -168,7 +167,7 @@ impl RegistryRoutes {
         let site = place.site(name)?;
         if !place.is_newest {
             let message = format!("`{name}` serves one version for good and takes no pushes");
-            return Err(RegistryError::new(ErrorCode::Denied, message));
+            return Err(takes_none(asked.method, message));
         }
         Ok(Writable { repository: site.repository, site })
     }
@@ -188,6 +187,22 @@ impl RegistryRoutes {
     fn db(&self) -> &Db {
         &self.app.installation().db
     }
+}
+
+/// That a repository takes no pushes from anybody. Where nothing can be deleted, the specification
+/// wants that to be said as of a method that isn't there ("Content Management").
+fn takes_none(method: &Method, message: String) -> RegistryError {
+    if *method == Method::DELETE {
+        unsupported(message, "GET, HEAD")
+    } else {
+        RegistryError::new(ErrorCode::Denied, message)
+    }
+}
+
+/// That only `methods` mean something.
+fn unsupported(message: String, methods: &'static str) -> RegistryError {
+    RegistryError::new(ErrorCode::Unsupported, message)
+        .with_header(header::ALLOW, HeaderValue::from_static(methods))
 }
 
 fn unknown_name(name: &RepositoryName) -> RegistryError {

@@ -52,6 +52,22 @@ impl Endpoint {
         }
     }
 
+    /// The methods that it knows, as `Allow` lists them (RFC 9110, section 10.2.1).
+    pub(super) const fn methods(&self) -> &'static str {
+        match self {
+            Self::Base
+            | Self::Catalog
+            | Self::Token
+            | Self::Tags(_)
+            | Self::Referrers(..)
+            | Self::Signatures(..) => "GET, HEAD",
+            Self::Manifest(..) => "GET, HEAD, PUT, DELETE",
+            Self::Blob(..) => "GET, HEAD, DELETE",
+            Self::Uploads(_) => "POST",
+            Self::Upload(..) => "GET, HEAD, PATCH, PUT, DELETE",
+        }
+    }
+
     /// Reads the part of a path that follows `/extensions/v2/`, percent-encoded as it came.
     pub(super) fn parse_extension(below: &str) -> Result<Self, RegistryError> {
         let decoded = decoded(below)?;

@@ -28,7 +28,7 @@ use super::{
     internal,
     lookup::{self, Place},
     pull::{Asked, header_value},
-    unknown_name,
+    takes_none, unknown_name,
 };
 use crate::{
     Container,
@@ -176,7 +176,8 @@ impl RegistryRoutes {
                 } else if place.rights.is_pushed_to() {
                     format!("You may not push to repository `{name}`")
                 } else {
-                    format!("Repository `{name}` takes no pushes")
+                    let message = format!("Repository `{name}` takes no pushes");
+                    return Err(takes_none(asked.method, message));
                 };
                 Err(RegistryError::new(ErrorCode::Denied, message))
             }

@@ -14,6 +14,7 @@ pub(super) fn takes_nothing(lab: &Lab) -> Result<()> {
     Registry::create(lab, "conform/mirror", false)?;
     let registry = Registry { serving: lab.pulp.serve()?, name: "conform/mirror" };
     refuses_changes(&registry)?;
+    names_methods(&registry)?;
     registry.serving.stop()
 }
 
@@ -101,6 +102,24 @@ fn lacks(copy: &Registry) -> Result<()> {
     Ok(())
 }
 
+/// What an endpoint doesn't know is answered with what it does (RFC 9110, section 15.5.6).
+fn names_methods(registry: &Registry) -> Result<()> {
+    let digest = digest_of("sha256", b"x");
+    for (method, path, expected) in [
+        ("POST", "/v2/".to_owned(), "GET, HEAD"),
+        ("DELETE", registry.path("tags/list"), "GET, HEAD"),
+        ("POST", registry.path("manifests/v1"), "GET, HEAD, PUT, DELETE"),
+        ("PUT", registry.path(&format!("blobs/{digest}")), "GET, HEAD, DELETE"),
+        ("GET", registry.path("blobs/uploads/"), "POST"),
+        ("POST", registry.path("blobs/uploads/x"), "GET, HEAD, PATCH, PUT, DELETE"),
+    ] {
+        let reply = registry.send(method, &path, &[], b"")?.expect(405)?;
+        let allowed = reply.header("allow");
+        ensure!(allowed == Some(expected), "{method} `{path}`: allowed is {allowed:?}");
+    }
+    Ok(())
+}
+
 fn refuses_changes(registry: &Registry) -> Result<()> {
     let digest = digest_of("sha256", b"x");
     let body = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": []}).to_string();
@@ -113,12 +132,12 @@ fn refuses_changes(registry: &Registry) -> Result<()> {
         ("DELETE", registry.path(&format!("blobs/{digest}")), b""),
     ] {
         let reply = registry.send(method, &path, &[("Content-Type", INDEX)], bytes)?;
-        ensure!(
-            [403, 405].contains(&reply.status),
-            "Status {} for {method} `{path}`",
-            reply.status
-        );
-        error_code(&reply)?;
+        let (status, code) =
+            if method == "DELETE" { (405, "UNSUPPORTED") } else { (403, "DENIED") };
+        let reply = reply.expect(status).with_context(|| format!("{method} `{path}`"))?;
+        ensure!(error_code(&reply)? == code, "Another code for {method} `{path}`");
+        let allowed = reply.header("allow");
+        ensure!(allowed == (status == 405).then_some("GET, HEAD"), "Allowed: {allowed:?}");
     }
     Ok(())
 }
