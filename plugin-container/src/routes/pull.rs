@@ -265,22 +265,28 @@ fn is_known(headers: &HeaderMap, etag: &str) -> bool {
 }
 
 /// Whether a client that says what it accepts, in one or several lines, accepts `media_type`. A
-/// range of weight 0 excludes.
+/// range of weight 0 excludes what no narrower one takes (RFC 9110, section 12.5.1).
 fn accepts(headers: &HeaderMap, media_type: &MediaType) -> bool {
     let lines = headers.get_all(header::ACCEPT).iter().filter_map(|line| line.to_str().ok());
     let mut ranges = lines.flat_map(|line| line.split(',')).filter(|r| !r.trim().is_empty());
     let Some(first) = ranges.next() else { return true };
-    std::iter::once(first).chain(ranges).any(|range| {
+    let matching = std::iter::once(first).chain(ranges).filter_map(|range| {
         let mut parts = range.split(';').map(str::trim);
         let name = parts.next().unwrap_or_default().to_ascii_lowercase();
         let excluded = parts.any(|parameter| {
             let weight = parameter.strip_prefix("q=").or_else(|| parameter.strip_prefix("Q="));
             weight.and_then(|weight| weight.parse::<f32>().ok()) == Some(0.0)
         });
-        let schema1 = media_type.is_schema1() && MediaType::parse(&name).is_schema1();
-        let named = matches!(name.as_str(), "*/*" | "application/*");
-        !excluded && (named || schema1 || MediaType::parse(&name) == *media_type)
-    })
+        let named = MediaType::parse(&name);
+        let narrowness = match name.as_str() {
+            "*/*" => 0,
+            "application/*" => 1,
+            _ if named == *media_type || named.is_schema1() && media_type.is_schema1() => 2,
+            _ => return None,
+        };
+        Some((narrowness, !excluded))
+    });
+    matching.max().is_some_and(|(_, accepted)| accepted)
 }
 
 /// Digests, types and links hold nothing that HTTP forbids: they were parsed.
@@ -311,6 +317,8 @@ mod tests {
         check(&["a/b, application/vnd.oci.image.index.v1+json;q=0.5, */*;q=0"], true);
         check(&["*/*"], true);
         check(&["application/vnd.oci.image.index.v1+json; q=0"], false);
+        check(&["application/vnd.oci.image.index.v1+json; q=0.0, application/*", "*/*"], false);
+        check(&["application/*;q=0, */*"], false);
         check(&["application/json, application/vnd.oci.image.manifest.v1+json"], false);
         check(&[""], true);
     }
