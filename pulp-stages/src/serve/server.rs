@@ -8,7 +8,7 @@ use std::{future::poll_fn, io, net::SocketAddr, sync::Arc, task::Poll, time::Dur
 
 use axum::{Router, body::Body};
 use futures::TryFutureExt as _;
-use http::{Request, Version};
+use http::{Request, StatusCode, Version, header};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -237,7 +237,12 @@ impl Limits {
             head.extensions.insert(Client(address));
             let body = GuardedBody::guard(Body::new(body), Pace::new(window, minimum));
             let answer = router.clone().oneshot(Request::from_parts(head, body));
-            answer.map_ok(move |response| {
+            answer.map_ok(move |mut response| {
+                if response.status() == StatusCode::NOT_MODIFIED {
+                    // The router counts the bytes of the answer to a HEAD; clients would take that
+                    // for the length of what they have (RFC 9110 §8.6).
+                    response.headers_mut().remove(header::CONTENT_LENGTH);
+                }
                 if let Some(lane) = lane {
                     lane.fulfil(&response);
                 }

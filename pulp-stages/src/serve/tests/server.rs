@@ -60,6 +60,25 @@ async fn a_client_that_reads_nothing_does_not_hinder_others() {
 }
 
 #[tokio::test]
+async fn nothing_is_said_of_the_length_of_what_a_client_has() {
+    let bench = Bench::start().await;
+    let unit = bench.stored("f", "known").await;
+    bench.serve_units(&[unit]).await;
+    for method in ["GET", "HEAD"] {
+        let request = format!(
+            "{method} /pulp/content/files/f HTTP/1.1\r\nHost: x\r\nIf-None-Match: *\r\n\
+             Connection: close\r\n\r\n"
+        );
+        let mut socket = TcpStream::connect(bench.address).await.expect("connects");
+        socket.write_all(request.as_bytes()).await.expect("sent");
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).await.expect("answered");
+        assert!(answer.starts_with("HTTP/1.1 304"), "{answer}");
+        assert!(!answer.contains("content-length"), "{method}: {answer}");
+    }
+}
+
+#[tokio::test]
 async fn large_files_come_whole_however_they_are_asked_for() {
     let bytes = pattern(3_000_000);
     let bench = Bench::start().await;
