@@ -261,7 +261,10 @@ impl Inner {
                 registry.manifest(reference).await.map(|manifest| manifest.digest)
             }
         };
-        digest.map_err(|error| failure::of_registry(behind, &error))
+        digest.map_err(|error| match error {
+            error if error.is_not_found() => failure::missing(behind, reference),
+            error => failure::of_registry(behind, &error),
+        })
     }
 
     /// Asks what is behind a name, while a client waits.

@@ -52,11 +52,17 @@ pub(crate) fn registry(written: &str) -> Result<(RemoteUrl, bool), CommandError>
         }
         image => image.unwrap_or(written),
     };
+    if image.starts_with(['/', '.']) {
+        return Err(CommandError::Usage(format!(
+            "`{image}` is no image: a layout in a folder or archive is named by its URL, as in \
+             `file:///srv/layout`"
+        )));
+    }
     let (host, has_path) = image.split_once('/').map_or((image, false), |(host, _)| (host, true));
     // As Docker tells a host from the first part of a path; without one, `a:1` is an image.
     let is_host =
         host.contains('.') || host.contains(':') && has_path || host.starts_with("localhost");
-    if !is_host || host.starts_with('.') {
+    if !is_host {
         return Err(CommandError::Usage(format!(
             "`{image}` names no registry: write `docker.io/{image}`, or the name or URL of another one"
         )));
@@ -149,6 +155,8 @@ mod tests {
             ("https://hub.docker.com/_/debian", "`--upstream-name`"),
             ("ftp://quay.io/a", "`https`"),
             ("", "names no registry"),
+            ("/srv/layout", "as in `file:///srv/layout`"),
+            ("./layout.tar", "as in `file:///srv/layout`"),
         ] {
             let reason = understood(written, None);
             assert!(reason.contains(expected), "{written}: {reason}");

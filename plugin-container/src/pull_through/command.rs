@@ -5,7 +5,7 @@
 
 use clap::{Args, FromArgMatches as _};
 use pulp_models::{
-    RemoteSettings,
+    RemoteSettings, RemoteUrl,
     distribution::{self, BasePath, NewDistribution, Target},
     remote::{self, NewRemote, Policy},
     repository::{self, NewRepository},
@@ -52,6 +52,23 @@ pub(crate) fn command() -> clap::Command {
     )
 }
 
+/// The URL of the registry. Who leaves out its beginning and goes on after the host names an image,
+/// as everywhere else.
+fn whole_registry(written: &str) -> Result<RemoteUrl, CommandError> {
+    let (url, completed) = registry(written)?;
+    let image = url.expose().path().trim_matches('/');
+    if completed && !image.is_empty() {
+        let mut root = url.expose().clone();
+        root.set_path("");
+        let root = RemoteUrl::from_url(root);
+        return Err(CommandError::Usage(format!(
+            "`{written}` is more than a registry: write `{root}`, and which of its repositories \
+             with `--repository`, as in `library/*`"
+        )));
+    }
+    Ok(url)
+}
+
 /// Runs the command; the value says what was made.
 pub(crate) async fn run(
     context: &CommandContext,
@@ -72,7 +89,7 @@ pub(crate) async fn run(
     let options = serde_json::to_value(options).map_err(|error| unwritable(&error))?;
     let settings = RepositorySettings { options, ..RepositorySettings::default() };
     let settings = settings.to_value().map_err(|error| unwritable(&error))?;
-    let (name, url) = (flags.name.to_string(), registry(&flags.url)?.0);
+    let (name, url) = (flags.name.to_string(), whole_registry(&flags.url)?);
     let shown = url.to_string();
     let create = move |conn: &mut pulp_models::Connection| {
         let plugin = crate::NAME.to_owned();

@@ -238,9 +238,11 @@ fn failures(lab: &Lab) -> Result<()> {
     {
         let path = Files::path(&format!("manifests/{tag}"));
         lab.upstream.plan(&path, 10, &Fault::Status(theirs));
-        manifest(serving.address, tag)?
+        let reply = manifest(serving.address, tag)?
             .expect(ours)
             .with_context(|| format!("For upstream's {theirs}"))?;
+        let told = String::from_utf8_lossy(&reply.body).into_owned();
+        ensure!(theirs != 404 || told.contains("no `a` of"), "The tag is not named: {told}");
     }
     // What is no manifest is not served, and leaves no repository.
     lab.upstream.put(&Files::path("manifests/f"), "nonsense");

@@ -75,19 +75,23 @@ fn refused(lab: &Lab) -> Result<()> {
     let registry = registry()?;
     let url = registry.url();
     let tagged = format!("{url}/{UPSTREAM_NAME}:v1");
-    let cases: [(&[&str], &str); 6] = [
+    let cases: [(&[&str], &str); 7] = [
         (&["library/debian"], "write `docker.io/library/debian`"),
         (&[&tagged], "--tag v1`"),
         (&[&url, "--name", "app"], "`--upstream-name`"),
         (&[&tagged, "--include-tags", "regex:["], "\"[\": unclosed character class"),
         (&[&url, "--upstream-name", "a", "--exclude-tags", "semver:x.y"], "\"x.y\": unexpected"),
         (&["ftp://127.0.0.1/a", "--name", "app"], "scheme `ftp`"),
+        (&["/srv/layout", "--name", "app"], "`file:///srv/layout`"),
     ];
     for (words, told) in cases {
         let (code, said) = lab.pulp.run_failing(&[&["mirror", "container"], words].concat())?;
         ensure!(code == 2, "Exit code {code} for {words:?}, expected 2:\n{said}");
         ensure!(said.contains(told), "`{told}` is not said of {words:?}:\n{said}");
     }
+    let through = ["container", "pull-through", "localhost:5000/library", "--name", "app"];
+    let (code, said) = lab.pulp.run_failing(&[&through[..], &["--repository", "**"]].concat())?;
+    ensure!(code == 2 && said.contains("write `https://localhost:5000/`"), "{code}: {said}");
     ensure!(registry.take_log().is_empty(), "Upstream was asked");
     let remotes = lab.pulp.run(&["container", "remote", "list", "--json"])?;
     ensure!(remotes.trim() == "[]", "A remote is left: {remotes}");
