@@ -173,7 +173,8 @@ impl RegistryRoutes {
             etag: Some(header_value(&format!("\"{digest}\""))),
             headers,
         };
-        Ok(self.app.serve_artifact(asked.method, asked.headers, &servable, options).await)
+        let served = self.app.serve_artifact(asked.method, asked.headers, &servable, options);
+        given(&digest, served.await)
     }
 
     pub(super) async fn referrers(
@@ -201,6 +202,25 @@ impl RegistryRoutes {
         }
         Ok(response)
     }
+}
+
+/// The framework's answer, in a registry's words if there are no bytes. Why there are none, and where
+/// they were looked for, is for the log.
+fn given(digest: &Digest, response: Response) -> Result<Response, RegistryError> {
+    let status = response.status();
+    let error = if status == StatusCode::NOT_FOUND {
+        let message = format!("Blob `{digest}` is not stored, and upstream has it no more");
+        RegistryError::new(ErrorCode::BlobUnknown, message)
+    } else if status.is_server_error() {
+        let message = format!("Blob `{digest}` is not stored, and cannot be fetched now");
+        RegistryError::new(ErrorCode::Unknown, message).with_status(status)
+    } else {
+        return Ok(response);
+    };
+    Err(match response.headers().get(header::RETRY_AFTER) {
+        Some(wait) => error.with_header(header::RETRY_AFTER, wait.clone()),
+        None => error,
+    })
 }
 
 /// A blob that the repository doesn't have.

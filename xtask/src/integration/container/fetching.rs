@@ -27,6 +27,7 @@ pub(super) fn cases() -> Vec<Case> {
     vec![
         case("on_demand: clients who ask for one missing blob cause one fetch", one_fetch),
         case("on_demand: wrong bytes are never stored and never completed", wrong_bytes),
+        case("on_demand: what upstream doesn't give is said as registries do", not_given),
         Case {
             name: "pull-through: what is asked for is fetched, filtered, kept, and served without upstream",
             needs: NEEDS,
@@ -117,6 +118,20 @@ fn one_fetch(lab: &Lab) -> Result<()> {
     ensure!(asked.len() == 1, "Upstream was asked more than once: {asked:?}");
     serving.stop()?;
     lab.pulp.has_no_temporary_files()
+}
+
+fn not_given(lab: &Lab) -> Result<()> {
+    let (serving, here, there, _) = on_demand(lab)?;
+    for (theirs, ours, code) in [(403, 502, "UNKNOWN"), (404, 404, "BLOB_UNKNOWN")] {
+        lab.upstream.plan(&there, 1, &Fault::Status(theirs));
+        let reply = client::get(serving.address, &here)?.expect(ours)?;
+        let told: Value = serde_json::from_slice(&reply.body).context("The error is no JSON")?;
+        ensure!(told["errors"][0]["code"] == code, "For upstream's {theirs}: {told}");
+        ensure!(!told.to_string().contains("http"), "The client learns of upstream: {told}");
+    }
+    // And then it does.
+    client::get(serving.address, &here)?.expect(200)?;
+    serving.stop()
 }
 
 fn wrong_bytes(lab: &Lab) -> Result<()> {
