@@ -72,6 +72,11 @@ pub trait Transport: Send + Sync {
     /// Sends `request`.
     async fn send(&self, request: Request) -> Result<Answer, TransportError>;
 
+    /// Whether manifests that indexes list may be missing, and nothing is wrong with the indexes.
+    fn is_sparse(&self) -> bool {
+        false
+    }
+
     /// Where a blob is, if not where registries have it.
     fn blob_url(&self, _digest: &Digest) -> Option<RemoteUrl> {
         None
@@ -133,6 +138,11 @@ impl Registry {
     /// The repository's name upstream.
     pub fn name(&self) -> &RepositoryName {
         &self.name
+    }
+
+    /// See [`Transport::is_sparse`].
+    pub fn is_sparse(&self) -> bool {
+        self.transport.is_sparse()
     }
 
     /// Where the blob is.

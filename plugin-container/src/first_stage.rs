@@ -171,7 +171,12 @@ impl Reader {
             let roots = chunk.iter().map(|digest| (None, *digest)).collect();
             self.read_chunk(roots, required).await?;
         }
-        self.read_companions(companions).await
+        self.read_companions(companions).await?;
+        match self.trees.absent() {
+            0 => {}
+            absent => (self.left_out)(LeftOut::Absent(absent)),
+        }
+        Ok(())
     }
 
     /// Cosign's tags that filters left out belong to what was read. What they attach may have
@@ -281,7 +286,7 @@ impl Reader {
                 (self.left_out)(LeftOut::Unsigned(reference));
                 return Ok(None);
             }
-            Err(Flaw::Broken(reason)) => reason,
+            Err(Flaw::Broken(reason) | Flaw::Absent(reason)) => reason,
         };
         if self.tolerant {
             let name = tag.cloned().map_or(Reference::Digest(*digest), Reference::Tag);

@@ -195,6 +195,11 @@ impl Transport for LayoutTransport {
         Ok(nothing)
     }
 
+    /// What was mirrored of some platforms only is exported so.
+    fn is_sparse(&self) -> bool {
+        true
+    }
+
     /// Asked for after manifests were, so an archive is walked by then.
     fn blob_url(&self, digest: &Digest) -> Option<RemoteUrl> {
         Some(self.url(&blob_name(digest)))

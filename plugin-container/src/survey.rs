@@ -62,6 +62,8 @@ pub enum LeftOut {
     Vanished(Tag),
     /// The manifest, or something below it, is broken, and the remote says to go on.
     Broken(Reference, String),
+    /// So many manifests that indexes list are not in the layout, which was exported without them.
+    Absent(usize),
     /// There is no signature of the image, and only signed ones are wanted.
     Unsigned(Reference),
     /// A manifest refers to one that refers to one, and so on, too often.
@@ -85,6 +87,12 @@ impl std::fmt::Display for LeftOut {
                 write!(f, "Tag `{tag}` vanished from upstream during the sync: left out")
             }
             Self::Broken(name, reason) => write!(f, "`{name}` is broken: left out: {reason}"),
+            Self::Absent(count) => {
+                write!(
+                    f,
+                    "The layout lacks {count} of the manifests that its indexes list: left out"
+                )
+            }
             Self::Unsigned(reference) => write!(f, "`{reference}` is not signed: left out"),
             Self::TooDeep(digest) => write!(
                 f,

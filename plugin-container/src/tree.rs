@@ -43,6 +43,8 @@ pub(crate) struct Trees {
 pub(crate) enum Flaw {
     /// It, or one below it, cannot be used.
     Broken(Arc<str>),
+    /// Upstream has it not, and need not have all that its indexes list: the others are good.
+    Absent(Arc<str>),
     /// It, or one below it, is not signed.
     Unsigned,
 }
@@ -133,6 +135,11 @@ impl Trees {
         self.done.contains(&digest.short())
     }
 
+    /// How many manifests were found to be absent.
+    pub(crate) fn absent(&self) -> usize {
+        self.refused.values().filter(|flaw| matches!(flaw, Flaw::Absent(_))).count()
+    }
+
     fn is_new(&self, digest: &Digest) -> bool {
         !self.is_done(digest) && !self.refused.contains_key(digest)
     }
@@ -156,6 +163,9 @@ impl Trees {
         };
         for child in self.wanted_children(read) {
             if let Err(flaw) = self.walk(&child, reading, seen, order) {
+                if matches!(flaw, Flaw::Absent(_)) {
+                    continue;
+                }
                 self.refused.insert(*digest, flaw.clone());
                 return Err(flaw);
             }
@@ -190,7 +200,10 @@ impl Trees {
             match result {
                 Ok(manifest) => found.push(Read { manifest, known: None }),
                 Err(error) => {
-                    self.refused.insert(digest, Flaw::Broken(chain(&error).into()));
+                    let reason = chain(&error).into();
+                    let is_absent = error.is_not_found() && registry.is_sparse();
+                    let flaw = if is_absent { Flaw::Absent } else { Flaw::Broken };
+                    self.refused.insert(digest, flaw(reason));
                 }
             }
         }

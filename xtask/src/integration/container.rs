@@ -43,6 +43,7 @@ pub(super) fn cases() -> Vec<Case> {
         case("a moved tag moves with the next sync", moved),
         case("an exported version is a layout, and mirrored from its folder", exported),
         case("an exported version is an archive, and mirrored from it", archived),
+        case("an export of some platforms is mirrored without the others", sparse),
         case("a tag that upstream lost stays, or goes with --mirror", lost),
         case("what is unchanged makes no version and fetches no blob", unchanged),
         case("a proxy counts no request too many", budget::kept),
@@ -260,6 +261,35 @@ fn archived(lab: &Lab) -> Result<()> {
     let compressed = format!("{archive}.gz");
     let (code, told) = lab.pulp.run_failing(&[&arguments[..], &[&compressed]].concat())?;
     ensure!(code == 3 && told.contains("unpacked first"), "{code}: {told}");
+    Ok(())
+}
+
+fn sparse(lab: &Lab) -> Result<()> {
+    let registry = Registry::start()?;
+    registry.push_index("multi", &["amd64", "arm64"])?;
+    mirror(lab, &registry, &["--platform", "linux/arm64", "--policy", "immediate"])?;
+    let folder = tempfile::tempdir()?;
+    for name in ["layout", "layout.tar"] {
+        let layout = folder.path().join(name).display().to_string();
+        lab.pulp.run(&["container", "export", "--repository", NAME, &layout])?;
+        let url = format!("file://{layout}");
+        let arguments = ["mirror", "container", &url, "--name", NAME, "--json"];
+        let other = lab.pulp.another()?;
+        let more = ["--allow-file-path", &layout];
+        let mirrored = Mirrored::parse(&other.run(&[&arguments[..], &more].concat())?)?;
+        let told = "lacks 1 of the manifests";
+        ensure!(mirrored.warnings.iter().any(|text| text.contains(told)), "{mirrored:?}");
+        let serving = other.serve()?;
+        let ours = raw_manifest(&reference(&serving, "multi"))?;
+        ensure!(ours == raw_manifest(&registry.reference("multi"))?, "Another index");
+        let index: serde_json::Value = serde_json::from_str(&ours)?;
+        for (child, status) in [(0, 404), (1, 200)] {
+            let digest = index["manifests"][child]["digest"].as_str().context("No digest")?;
+            client::get(serving.address, &format!("/v2/{NAME}/manifests/{digest}"))?
+                .expect(status)?;
+        }
+        serving.stop()?;
+    }
     Ok(())
 }
 
