@@ -19,7 +19,7 @@ use crate::{
     printer::table,
 };
 
-pub(super) fn describe() -> Command {
+pub(super) fn describe(plugin: &dyn AnyPlugin) -> Command {
     let with_target = |command: Command| {
         command
             .arg(
@@ -27,7 +27,7 @@ pub(super) fn describe() -> Command {
                     .long("base-path")
                     .value_name("PATH")
                     .value_parser(value_parser!(BasePath))
-                    .help("Where it is served below /pulp/content/"),
+                    .help(format!("Where it is served below {}", plugin.served_below())),
             )
             .arg(
                 Arg::new("repository")

@@ -24,7 +24,7 @@ pub(super) fn describe(plugin: &dyn AnyPlugin) -> Command {
         .subcommand(remote::describe(plugin))
         .subcommand(repository::describe(plugin))
         .subcommand(publication::describe(plugin))
-        .subcommand(distribution::describe())
+        .subcommand(distribution::describe(plugin))
         .subcommand(acs::describe())
         .subcommands(plugin.commands())
 }

@@ -238,5 +238,9 @@ fn help(lab: &Lab) -> Result<()> {
         let text = lab.pulp.run(arguments)?;
         ensure!(text.starts_with(description), "`pulp {}`:\n{text}", arguments.join(" "));
     }
+    for (plugin, place) in [("file", "/pulp/content/"), ("container", "/v2/")] {
+        let text = lab.pulp.run(&[plugin, "distribution", "create", "--help"])?;
+        ensure!(text.contains(&format!("served below {place}\n")), "Of {plugin}:\n{text}");
+    }
     Ok(())
 }
