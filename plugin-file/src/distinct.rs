@@ -18,14 +18,18 @@ use crate::{
 ///
 /// Of what has passed it keeps 16 bytes per path, whatever the paths' lengths: keyed hashes rather
 /// than paths and digests. Keys are random per list, so nobody can make two paths collide on
-/// purpose; among a million paths chance does it once in 37 million lists.
+/// purpose; among a million paths chance does it once in 37 million lists. They are kept in parts,
+/// for a table that grows is there twice.
 #[derive(Debug)]
 pub struct Distinct<I> {
     entries: I,
     format: UpstreamFormat,
-    seen: HashMap<u64, Seen>,
+    seen: [HashMap<u64, Seen>; PARTS],
     keys: RandomState,
 }
+
+/// Tables that share the paths by their hashes.
+const PARTS: usize = 16;
 
 /// What is left of an entry that has passed.
 #[derive(Debug, Clone, Copy)]
@@ -39,7 +43,7 @@ struct Seen {
 impl<I: Iterator<Item = Result<Entry, ParseError>>> Distinct<I> {
     /// `format` is named in errors.
     pub fn new(format: UpstreamFormat, entries: I) -> Self {
-        Self { entries, format, seen: HashMap::new(), keys: RandomState::new() }
+        Self { entries, format, seen: Default::default(), keys: RandomState::new() }
     }
 
     /// Whether `entry` is new, or an error if it contradicts an earlier one.
@@ -51,7 +55,8 @@ impl<I: Iterator<Item = Result<Entry, ParseError>>> Distinct<I> {
             expected: (expected >> 32) as u32,
             number: u32::try_from(number).unwrap_or(u32::MAX),
         };
-        match self.seen.entry(self.keys.hash_one(&entry.relative_path)) {
+        let path = self.keys.hash_one(&entry.relative_path);
+        match self.seen[usize::from(path.to_le_bytes()[0]) % PARTS].entry(path) {
             Slot::Vacant(slot) => {
                 slot.insert(seen);
                 Ok(true)

@@ -91,6 +91,10 @@ pub(super) enum Role {
 ///
 /// `synchronous = NORMAL` in WAL mode: a power failure may lose the last commits, never the
 /// database. A larger checkpoint interval than SQLite's 4 MB writes hot pages less often.
+///
+/// Caches are small (8 MiB for the writer, 2 MiB for a reader): a page that one of them lacks lies in
+/// the system's cache, and keys are digests, so of a large index no cache of ours would hold enough.
+/// Four times as much cost 27 MB more at 100,000 units and as much CPU.
 pub(super) fn open_sqlite(path: &Path, role: Role) -> Result<SqliteConnection, BoxError> {
     let name = path.to_str().ok_or("its path is no UTF-8")?;
     let mut connection = SqliteConnection::establish(name)?;
@@ -105,8 +109,8 @@ pub(super) fn open_sqlite(path: &Path, role: Role) -> Result<SqliteConnection, B
          PRAGMA journal_size_limit = 67108864;",
     )?;
     connection.batch_execute(match role {
-        Role::Writer => "PRAGMA cache_size = -32768",
-        Role::Reader => "PRAGMA cache_size = -8192; PRAGMA query_only = ON",
+        Role::Writer => "PRAGMA cache_size = -8192",
+        Role::Reader => "PRAGMA cache_size = -2048; PRAGMA query_only = ON",
     })?;
     Ok(connection)
 }
