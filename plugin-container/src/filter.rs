@@ -20,8 +20,8 @@ use crate::{
 /// - a glob over the whole tag (`v1.*`, `[0-9]?`, `{a,b}-slim`);
 /// - `regex:` and a regular expression over the whole tag;
 /// - `semver:` and a range of versions (`semver:>=1.2, <2`, `semver:*`). Tags may begin with `v`,
-///   leave out minor and patch numbers, and have zeros before a number (`22.04`); those that are no version don't match, and pre-releases
-///   match only a range that names one.
+///   leave out minor and patch numbers, and have zeros before a number (`22.04`); those that are no
+///   version don't match, and pre-releases match only a range that names one.
 ///
 /// ```
 /// use plugin_container::filter::TagPattern;

@@ -99,6 +99,14 @@ pub enum ManifestError {
         /// From the body.
         actual: MediaType,
     },
+    /// A field is missing, or not what the type requires.
+    #[error("Invalid manifest of type `{media_type}`: {reason}")]
+    Incomplete {
+        /// The type by which it was read.
+        media_type: MediaType,
+        /// What the type requires.
+        reason: &'static str,
+    },
     /// Neither a type nor a shape that says what it is.
     #[error("The manifest's media type is unknown: neither a header nor its fields say it")]
     Untyped,
@@ -145,7 +153,8 @@ impl Manifest {
     }
 
     /// Like [`Manifest::parse`], for a client's push: `Content-Type` is required to agree with
-    /// `mediaType` where both are given (distribution-spec, "Pushing manifests").
+    /// `mediaType` where both are given (distribution-spec, "Pushing manifests"), and what the type
+    /// requires has to be there. What upstream once took is mirrored without.
     pub fn parse_pushed(
         raw: Bytes,
         content_type: Option<&str>,
@@ -157,8 +166,23 @@ impl Manifest {
             Some(header) if header.is_known() && header != manifest.media_type => {
                 Err(ManifestError::MediaType { expected: header, actual: manifest.media_type })
             }
-            _ => Ok(manifest),
+            _ => manifest.refuse_incompleteness(),
         }
+    }
+
+    /// image-spec `manifest.md` and `image-index.md`: the properties that are REQUIRED.
+    fn refuse_incompleteness(self) -> Result<Self, ManifestError> {
+        let has_config = match self.media_type {
+            MediaType::OciManifest | MediaType::DockerManifest => self.config.is_some(),
+            MediaType::OciIndex | MediaType::DockerList => true,
+            _ => return Ok(self),
+        };
+        let reason = match (self.schema_version, has_config) {
+            (2, true) => return Ok(self),
+            (2, false) => "`config` is missing",
+            _ => "`schemaVersion` has to be 2",
+        };
+        Err(ManifestError::Incomplete { media_type: self.media_type, reason })
     }
 
     /// Whether it lists other manifests.

@@ -265,6 +265,9 @@ pub fn update(conn: &mut Connection, changed: &Remote) -> Result<(), DbError> {
     if count == 0 { Err(DbError::not_found(KIND, &changed.name)) } else { Ok(()) }
 }
 
+/// Who uses a remote from which bytes could still be fetched, in [`DbError::InUse`].
+pub const UNSTORED: &str = "content whose bytes are not stored";
+
 /// Deletes a remote and what it is known to have of any content.
 ///
 /// A remote that a repository or an alternate content source uses is [`DbError::InUse`]; so is one
@@ -305,7 +308,7 @@ fn user(conn: &mut Connection, id: RemoteId, force: bool) -> QueryResult<Option<
                     .and(content_artifact::relative_path.eq(remote_artifact::relative_path))))
             .filter(remote_artifact::remote_id.eq(id))
             .filter(content_artifact::sha256.is_null()))).get_result(c))?;
-    Ok(needed.then(|| "content whose bytes are not stored".to_owned()))
+    Ok(needed.then(|| UNSTORED.to_owned()))
 }
 
 #[cfg(test)]

@@ -204,6 +204,33 @@ fn a_pushed_manifest_agrees_with_its_header() {
 }
 
 #[test]
+fn a_pushed_manifest_has_what_its_type_requires() {
+    for (document, media_type, missing) in [
+        (json!({}), OCI, "`schemaVersion`"),
+        (json!({"schemaVersion": 2, "layers": []}), OCI, "`config`"),
+        (
+            json!({"schemaVersion": 1, "config": descriptor(DOCKER_CONFIG, "c")}),
+            V2,
+            "`schemaVersion`",
+        ),
+        (json!({"manifests": []}), INDEX, "`schemaVersion`"),
+    ] {
+        let raw = Bytes::from(document.to_string());
+        let error = Manifest::parse_pushed(raw.clone(), Some(media_type), None, 4096);
+        let error = error.expect_err("incomplete").to_string();
+        assert!(error.contains(missing), "{error}");
+        assert!(Manifest::parse(raw, Some(media_type), None, 4096).is_ok(), "mirrored as it is");
+    }
+    for (document, media_type) in [
+        (json!({"schemaVersion": 2, "manifests": []}), LIST),
+        (json!({}), "application/vnd.example+json"),
+    ] {
+        let raw = Bytes::from(document.to_string());
+        assert!(Manifest::parse_pushed(raw, Some(media_type), None, 4096).is_ok());
+    }
+}
+
+#[test]
 fn unknown_types_are_kept_with_the_references_they_have() {
     let document = image(Some("application/vnd.example+json"), "application/x", &["a"]);
     assert_eq!(parse(&document, None).expect("parses").blobs(false).count(), 2);

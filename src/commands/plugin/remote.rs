@@ -2,7 +2,7 @@
 
 use clap::{Arg, ArgMatches, Command, FromArgMatches as _, value_parser};
 use pulp_models::{
-    RemoteSettings, RemoteUrl,
+    DbError, RemoteSettings, RemoteUrl,
     remote::{self, NewRemote, Remote},
 };
 use pulp_stages::{
@@ -155,11 +155,22 @@ async fn destroy(session: &Session, plugin: &dyn AnyPlugin, matches: &ArgMatches
     let installation = session.installation().await?;
     let remote = find(session, plugin, matches).await?;
     let force = matches.get_flag("force");
-    installation
+    let deleted = installation
         .db
         .write(move |connection| remote::delete(connection, &remote.name, force))
-        .await?;
-    Ok(())
+        .await;
+    deleted.map_err(|error| {
+        let needed = matches!(&error, DbError::InUse { user, .. } if user == remote::UNSTORED);
+        let failure = Failure::from(error);
+        if needed {
+            failure.hint(
+                "`orphan cleanup` removes content that no repository has any more; `--force` gives up \
+                 what was not fetched yet",
+            )
+        } else {
+            failure
+        }
+    })
 }
 
 fn print(session: &Session, remote: &Remote) -> CommandResult {

@@ -116,7 +116,21 @@ fn one_by_one(lab: &Lab) -> Result<()> {
     let listed = json(pulp, &["file", "repository", "list"])?;
     ensure!(listed == Value::Array(Vec::new()), "Still there: {listed}");
     pulp.run(&["file", "remote", "destroy", "--name", "r"])?;
-    serving.stop()
+    serving.stop()?;
+
+    pulp.run(&[&remote_again(&url)[..], &["--policy", "on_demand"]].concat())?;
+    pulp.run(&["file", "repository", "create", "--name", "repo", "--remote", "r"])?;
+    // Other bytes than those that were fetched above.
+    lab.upstream.put("one/PULP_MANIFEST", format!("a,{},1\n", "0".repeat(64)));
+    let url = lab.upstream.url("one/PULP_MANIFEST");
+    pulp.run(&["file", "remote", "update", "--name", "r", "--url", &url])?;
+    pulp.run(&["file", "repository", "sync", "--name", "repo"])?;
+    pulp.run(&["file", "repository", "destroy", "--name", "repo"])?;
+    let destroy = ["file", "remote", "destroy", "--name", "r"];
+    let (code, error) = pulp.run_failing(&destroy)?;
+    ensure!(code == 5 && error.contains("`--force`"), "Exit code {code}: {error}");
+    pulp.run(&[&destroy[..], &["--force"]].concat())?;
+    Ok(())
 }
 
 fn remote_again(url: &str) -> [&str; 7] {
