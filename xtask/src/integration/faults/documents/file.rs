@@ -50,8 +50,8 @@ pub(super) const DOCUMENTS: &[Document] = &[
     }),
 ];
 
-pub(super) const MILLION: Document = document("a million files", Mirrored(1_000_000, ""), || {
-    list((0..1_000_000).map(|number| format!("some/folder/{number},{DIGEST},3")))
+pub(super) const MANY: Document = document("many files", Mirrored(300_000, ""), || {
+    list((0..300_000).map(|number| format!("some/folder/{number},{DIGEST},3")))
 });
 
 pub(super) const METALINKS: &[Document] = &[
