@@ -164,8 +164,8 @@ async fn destroy(session: &Session, plugin: &dyn AnyPlugin, matches: &ArgMatches
         let failure = Failure::from(error);
         if needed {
             failure.hint(
-                "`orphan cleanup` removes content that no repository has any more; `--force` gives up \
-                 what was not fetched yet",
+                "`pulp orphan cleanup` removes content that no repository has any more; `--force` gives \
+                 up what was not fetched yet",
             )
         } else {
             failure
