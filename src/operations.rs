@@ -14,11 +14,13 @@ use pulp_models::{
 };
 use pulp_stages::{
     installation::Installation,
+    plugin::AnyPlugin,
     progress::Reporter,
     publish,
     repository_settings::RepositorySettings,
     sync::{SyncRequest, SyncSummary},
 };
+use serde_json::Value;
 
 use crate::{
     application::Session,
@@ -128,6 +130,21 @@ pub(crate) async fn find_remote(
     let remote = installation.db.read(move |connection| remote::get(connection, &wanted)).await?;
     same_plugin("Remote", name, &remote.plugin, plugin)?;
     Ok(remote)
+}
+
+/// Refuses a repository's options that name a remote which is not there, nor `declared` beside them.
+pub(crate) async fn check_named_remotes(
+    installation: &Installation,
+    plugin: &dyn AnyPlugin,
+    options: &Value,
+    declared: &[&str],
+) -> CommandResult {
+    for name in plugin.named_remotes(options)? {
+        if !declared.contains(&name.as_str()) {
+            find_remote(installation, plugin.name(), &name).await?;
+        }
+    }
+    Ok(())
 }
 
 /// The repository called `name`, if it is one of this plugin's (of any if `None`).

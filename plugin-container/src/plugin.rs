@@ -111,6 +111,10 @@ impl Plugin for Container {
         })
     }
 
+    fn named_remotes(&self, options: &ContainerRepositoryOptions) -> Vec<String> {
+        options.pull_through.iter().cloned().collect()
+    }
+
     fn downloader(
         &self,
         remote: &Remote,

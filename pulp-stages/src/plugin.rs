@@ -81,6 +81,12 @@ pub trait Plugin: Clone + Send + Sync + Sized + 'static {
         Ok(())
     }
 
+    /// Remotes that a repository's options name, beside the one that it is synchronised from. Nobody
+    /// can set options that name one which is not there.
+    fn named_remotes(&self, _options: &Self::RepositoryOptions) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Makes what downloads from a remote, for syncs and for files fetched on demand. A plugin whose
     /// servers challenge (registries ask for tokens) gives one that can answer, by
     /// [`Downloader::authorized_by`].

@@ -8,9 +8,10 @@ use serde::Serialize;
 use super::flags;
 use crate::{
     application::Session,
-    declaration,
+    declaration::{self, Declaration},
     declare::{self, Change},
     failure::{CommandResult, Exit, Failure},
+    operations,
 };
 
 pub(super) fn describe() -> Command {
@@ -38,6 +39,13 @@ pub(super) async fn run(session: &Session, matches: &ArgMatches) -> CommandResul
     let check = matches.get_flag("check");
     let declarations = declaration::read(path, &session.plugins)?;
     let installation = session.installation().await?;
+    for Declaration { plugin, repository, .. } in &declarations {
+        let is_same = |other: &&Declaration| other.plugin == *plugin;
+        let declared: Vec<_> =
+            declarations.iter().filter(is_same).map(|other| other.name.as_str()).collect();
+        let plugin = declaration::find_plugin(&session.plugins, plugin)?;
+        operations::check_named_remotes(&installation, &**plugin, repository, &declared).await?;
+    }
     let mut changes = Vec::new();
     for declaration in &declarations {
         changes.extend(declare::declare(&installation, declaration, check).await?.changes);

@@ -5,12 +5,11 @@
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpStream},
-    time::Duration,
 };
 
 use anyhow::{Context as _, Result, bail};
 
-const PATIENCE: Duration = Duration::from_secs(30);
+use crate::run::PATIENCE;
 
 /// What a server answered.
 #[derive(Debug)]

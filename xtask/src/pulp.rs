@@ -19,13 +19,10 @@ use tempfile::TempDir;
 use crate::{
     client::{self, Reply},
     probe,
-    run::{self, Output, Running},
+    run::{self, Output, PATIENCE, Running},
 };
 
-/// Longest run of one command.
-const PATIENCE: Duration = Duration::from_secs(120);
-/// A server must answer after so long a start, and end so long after SIGTERM.
-const START: Duration = Duration::from_secs(30);
+/// A server must end so long after SIGTERM.
 const END: Duration = Duration::from_secs(5);
 /// Exit code of what names something that is not there.
 const NOT_FOUND: i32 = 4;
@@ -296,7 +293,7 @@ impl Serving {
     /// Starts a command that serves, and waits until it says that it answers.
     pub(crate) fn start(command: &mut Command) -> Result<Self> {
         let mut running = Running::start(command)?;
-        let line = running.line(START)?;
+        let line = running.line(PATIENCE)?;
         let ready: Value = serde_json::from_str(&line)
             .with_context(|| format!("`pulp serve --json` printed no JSON: `{line}`"))?;
         let address = ready["address"].as_str().and_then(|text| text.parse().ok());

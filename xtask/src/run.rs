@@ -13,6 +13,10 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
 
+/// How long anything here may take that is not measured. It ends what hangs, and must not end what a
+/// slow or crowded machine makes slow.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
+
 /// The workspace's root folder.
 pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the workspace")
@@ -85,10 +89,10 @@ pub(crate) fn captured(command: &mut Command, limit: Duration) -> Result<Output>
     Running::start(command)?.finish(limit)
 }
 
-/// Runs `command`, at most a minute, and returns its standard output; anything but success is an
+/// Runs `command`, at most [`PATIENCE`], and returns its standard output; anything but success is an
 /// error that carries its standard error.
 pub(crate) fn output_of(command: &mut Command) -> Result<String> {
-    let output = captured(command, Duration::from_secs(60))?;
+    let output = captured(command, PATIENCE)?;
     if !output.status.success() {
         bail!("{command:?} ended with {}\n{}", output.status, output.stderr);
     }

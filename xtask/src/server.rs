@@ -17,10 +17,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::client;
-
-/// Longest wait at a gate or for a request, so that a failed test ends.
-const PATIENCE: Duration = Duration::from_secs(60);
+use crate::{client, run::PATIENCE};
 
 /// Decides what is answered.
 pub(crate) trait Service: Send + Sync + 'static {

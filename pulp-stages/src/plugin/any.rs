@@ -38,6 +38,8 @@ pub trait AnyPlugin: Send + Sync + 'static {
     fn upstream(&self, written: &str, options: &Value) -> Result<Upstream, CommandError>;
     /// [`Plugin::check_base_path`].
     fn check_base_path(&self, path: &BasePath) -> Result<(), CommandError>;
+    /// [`Plugin::named_remotes`]; `options` is of [`OptionKind::Repository`].
+    fn named_remotes(&self, options: &Value) -> Result<Vec<String>, OptionsError>;
     /// [`Plugin::downloader`].
     fn downloader(
         &self,
@@ -138,6 +140,11 @@ impl<P: Plugin> AnyPlugin for P {
 
     fn check_base_path(&self, path: &BasePath) -> Result<(), CommandError> {
         Plugin::check_base_path(self, path)
+    }
+
+    fn named_remotes(&self, options: &Value) -> Result<Vec<String>, OptionsError> {
+        let options = options::parse::<P::RepositoryOptions>(options)?;
+        Ok(Plugin::named_remotes(self, &options))
     }
 
     fn downloader(

@@ -116,6 +116,7 @@ async fn create(session: &Session, plugin: &dyn AnyPlugin, matches: &ArgMatches)
     };
     let mut settings = RepositorySettings::default();
     overlay(plugin, matches, &mut settings)?;
+    operations::check_named_remotes(&installation, plugin, &settings.options, &[]).await?;
     let new = NewRepository {
         name: flags::text(matches, "name")?.to_owned(),
         plugin: plugin.name().to_owned(),
@@ -145,6 +146,7 @@ async fn update(session: &Session, plugin: &dyn AnyPlugin, matches: &ArgMatches)
     }
     let mut settings = RepositorySettings::of(&repository)?;
     overlay(plugin, matches, &mut settings)?;
+    operations::check_named_remotes(&installation, plugin, &settings.options, &[]).await?;
     repository.options = settings.to_value()?;
     let repository = installation
         .db

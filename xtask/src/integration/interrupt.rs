@@ -14,11 +14,9 @@ use anyhow::{Context as _, Result, ensure};
 use crate::{
     process,
     pulp::Installation,
-    run::{Output, Running},
+    run::{Output, PATIENCE, Running},
 };
 
-/// Until a command is in its middle.
-const BEGIN: Duration = Duration::from_secs(60);
 /// From the signal to the end of the command.
 pub(super) const END: Duration = Duration::from_secs(5);
 /// Exit code of what was interrupted.
@@ -37,7 +35,7 @@ pub(super) fn interrupt(
     let start = Instant::now();
     while !has_begun(&mut running)? {
         ensure!(!running.has_ended()?, "{words:?} ended too soon: {:?}", running.finish(END)?);
-        ensure!(start.elapsed() < BEGIN, "{words:?} has not begun within {BEGIN:?}");
+        ensure!(start.elapsed() < PATIENCE, "{words:?} has not begun within {PATIENCE:?}");
         thread::sleep(GLANCE);
     }
     end(pulp, words, running)
@@ -81,7 +79,7 @@ pub(super) fn is_reading(running: &mut Running) -> Result<bool> {
 
 /// Whether a command says that it waits for another one.
 pub(super) fn is_waiting(running: &mut Running) -> Result<bool> {
-    Ok(running.error_line(BEGIN)?.contains("Waiting for repository"))
+    Ok(running.error_line(PATIENCE)?.contains("Waiting for repository"))
 }
 
 /// Makes a file longer than any machine reads while a test waits, that takes no room: `head`, and

@@ -3,13 +3,7 @@
 
 mod docker;
 
-use std::{
-    fs,
-    net::SocketAddr,
-    path::Path,
-    process::Command,
-    time::{Duration, Instant},
-};
+use std::{fs, net::SocketAddr, path::Path, process::Command, time::Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
@@ -23,7 +17,7 @@ use super::{
 use crate::{
     client,
     pulp::{Serving, digest_of},
-    run::{self, Running},
+    run::{self, PATIENCE, Running},
 };
 
 /// Where oras lies: a Python with the package, made by `.ci/run`.
@@ -217,11 +211,11 @@ impl<'a> Containerd<'a> {
         let mut running = Running::start(command.arg("--config").arg(folder.join("config.toml")))?;
         let start = Instant::now();
         loop {
-            let line = running.error_line(Duration::from_secs(30))?;
+            let line = running.error_line(PATIENCE)?;
             if line.contains("containerd successfully booted") {
                 return Ok(Self { folder, _running: running });
             }
-            if start.elapsed() > Duration::from_secs(60) {
+            if start.elapsed() > PATIENCE {
                 bail!("containerd does not start");
             }
         }

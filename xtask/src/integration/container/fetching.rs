@@ -323,8 +323,15 @@ fn declared(lab: &Lab) -> Result<()> {
          pull_through_repositories: [lab/*]\n",
         files.url()
     );
-    fs::write(&file, text)?;
+    fs::write(&file, text.replace("pull_through: hub", "pull_through: nowhere"))?;
     let file = file.to_str().context("The temporary folder is not UTF-8")?;
+    let create = ["container", "repository", "create", "--name", "hub", "--pull-through"];
+    for command in [&["apply", file][..], &[&create[..], &["nowhere"]].concat()] {
+        let (code, said) = lab.pulp.run_failing(command)?;
+        ensure!(code == 4 && said.contains("`nowhere`"), "{command:?}: {code}, {said}");
+    }
+    ensure!(lab.pulp.run(&["container", "repository", "list", "--json"])?.trim() == "[]");
+    fs::write(file, text)?;
     lab.pulp.run(&["apply", file])?;
     lab.pulp.run(&["apply", "--check", file])?;
     lab.pulp.run(&["sync", "--all"])?;

@@ -7,7 +7,6 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     process::Command,
-    time::Duration,
 };
 
 use anyhow::{Context as _, Result};
@@ -16,13 +15,11 @@ use tempfile::TempDir;
 
 use crate::{
     pulp::sha256,
-    run::{self, Running},
+    run::{self, PATIENCE, Running},
 };
 
 /// The repository that images are pushed to.
 pub(super) const UPSTREAM_NAME: &str = "lab/app";
-
-const START: Duration = Duration::from_secs(30);
 
 /// A running registry; gone when dropped.
 pub(super) struct Registry {
@@ -47,7 +44,7 @@ impl Registry {
         let mut running =
             Running::start(Command::new("docker-registry").arg("serve").arg(&settings))?;
         let address = loop {
-            let line = running.error_line(START)?;
+            let line = running.error_line(PATIENCE)?;
             if let Some((_, rest)) = line.split_once("listening on ") {
                 let end = rest.find('"').unwrap_or(rest.len());
                 break rest[..end].parse().with_context(|| format!("No address in `{line}`"))?;

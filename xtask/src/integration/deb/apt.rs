@@ -76,10 +76,7 @@ impl Apt {
     /// Fetches the indices; a warning is an error, since apt has them for signatures as well.
     pub(super) fn update(&self) -> Result<()> {
         let mut command = self.command();
-        let output = run::captured(
-            command.args(["update", "--error-on=any"]),
-            std::time::Duration::from_secs(60),
-        )?;
+        let output = run::captured(command.args(["update", "--error-on=any"]), run::PATIENCE)?;
         let said = output.stdout + &output.stderr;
         ensure!(output.status.success(), "apt-get update ended with {}:\n{said}", output.status);
         ensure!(!said.contains("W:"), "apt-get update warns:\n{said}");

@@ -17,10 +17,15 @@ import sys
 from debian.deb822 import Deb822
 def read(path):
     with open(path, "rb") as file:
-        stanzas = [dict(one) for one in Deb822.iter_paragraphs(file, use_apt_pkg=False)]
-    keys = ("Package", "Version", "Architecture")
-    return len(stanzas), {tuple(one.get(key) for key in keys): one for one in stanzas}
-(count, upstream), (served_count, served) = read(sys.argv[1]), read(sys.argv[2])
+        for one in Deb822.iter_paragraphs(file, use_apt_pkg=False):
+            fields = dict(one)
+            key = tuple(fields.get(key) for key in ("Package", "Version", "Architecture"))
+            # A suite's stanzas are too many to keep, twice, field by field.
+            yield key, hash(frozenset(fields.items()))
+def counted(stanzas):
+    stanzas = list(stanzas)
+    return len(stanzas), dict(stanzas)
+(count, upstream), (served_count, served) = (counted(read(path)) for path in sys.argv[1:])
 lost, new = upstream.keys() - served.keys(), served.keys() - upstream.keys()
 changed = [key for key in upstream.keys() & served.keys() if upstream[key] != served[key]]
 print(count, served_count, sorted(map(str, lost)), sorted(map(str, new)), sorted(map(str, changed)))

@@ -2,7 +2,7 @@
 //! nothing left behind, and the next sync of a sound upstream works; or, where the rest is of use,
 //! left out with a warning that names file and stanza.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
@@ -11,7 +11,10 @@ use super::{
     Case, Lab, NAME, republished,
     suite::{INDEX, SUITE, Suite, compress},
 };
-use crate::upstream::{Fault, Gate};
+use crate::{
+    run::PATIENCE,
+    upstream::{Fault, Gate},
+};
 
 /// The exit code that blames upstream.
 const UPSTREAM: i32 = 3;
@@ -172,7 +175,7 @@ fn changing(lab: &Lab) -> Result<()> {
     gate.wait_for_arrivals(1)?;
     Suite::good("2.0")?.put(&lab.upstream);
     gate.open();
-    let output = running.finish(Duration::from_secs(60))?;
+    let output = running.finish(PATIENCE)?;
     ensure!(output.status.success(), "It failed:\n{}", output.stderr);
     let summary: Value = serde_json::from_str(&output.stdout)?;
     warned(&summary, &["`stable` changed upstream while it was read"])?;

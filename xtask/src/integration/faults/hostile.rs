@@ -17,10 +17,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
-use crate::client;
-
-/// Longest conversation.
-const PATIENCE: Duration = Duration::from_secs(60);
+use crate::{client, run::PATIENCE};
 
 /// A request's head.
 #[derive(Debug, Clone)]

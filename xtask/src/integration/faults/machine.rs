@@ -3,7 +3,7 @@
 //! Each ends in one error that says what to do; nothing is lost, and once there is enough again the
 //! next command goes on where the last one was.
 
-use std::{net::TcpListener, process::Command, sync::Arc, time::Duration};
+use std::{net::TcpListener, process::Command, sync::Arc};
 
 use anyhow::{Context as _, Result, ensure};
 
@@ -15,11 +15,9 @@ use super::{
 use crate::{
     client, probe,
     pulp::{self, Mirrored},
-    run::{self, Output},
+    run::{self, Output, PATIENCE},
     upstream::{Fault, Gate},
 };
-
-const PATIENCE: Duration = Duration::from_secs(120);
 
 pub(super) fn cases() -> Vec<Case> {
     let mounts = |name, run| Case { name, needs: room::NEEDS, run };

@@ -4,19 +4,17 @@
 //! by `nsenter`. Nothing of the machine's own mounts is touched, and all of it is gone with that
 //! process.
 
-use std::{ffi::OsStr, process::Command, time::Duration};
+use std::{ffi::OsStr, process::Command};
 
 use anyhow::{Result, ensure};
 
 use crate::{
     pulp::Installation,
-    run::{self, Running},
+    run::{self, PATIENCE, Running},
 };
 
 /// Programs that this needs.
 pub(super) const NEEDS: &[&str] = &["unshare", "nsenter", "mount", "find"];
-
-const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The disk and who keeps it.
 pub(super) struct Room<'a> {

@@ -1,14 +1,18 @@
 //! What operators rely on: monitoring, logs, secrets that stay secret, backups.
 
-use std::{fs, path::Path, time::Duration};
+use std::{fs, path::Path};
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
 use super::{Case, Files, Lab, NAME, case, noise};
-use crate::{client, pulp::Installation, run::Output, upstream::Fault};
+use crate::{
+    client,
+    pulp::Installation,
+    run::{Output, PATIENCE},
+    upstream::Fault,
+};
 
-const PATIENCE: Duration = Duration::from_secs(60);
 /// A secret that stands nowhere else.
 const CANARY: &str = "canary-7f3a9c";
 

@@ -8,12 +8,9 @@ use super::{Case, Files, Lab, NAME, case, files_asked, noise};
 use crate::{
     client,
     pulp::{Mirrored, content_path},
-    run::Output,
+    run::{Output, PATIENCE},
     upstream::{Fault, Gate},
 };
-
-/// Longest run of a command that is started here.
-const PATIENCE: Duration = Duration::from_secs(120);
 
 pub(super) fn cases() -> Vec<Case> {
     vec![

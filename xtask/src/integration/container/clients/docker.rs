@@ -1,11 +1,7 @@
 //! Docker's daemon, of its own and without a network: what it needs of the machine, not every container
 //! gives it.
 
-use std::{
-    path::Path,
-    process::Command,
-    time::{Duration, Instant},
-};
+use std::{path::Path, process::Command, time::Instant};
 
 use anyhow::{Result, bail, ensure};
 use serde_json::Value;
@@ -14,11 +10,8 @@ use tempfile::TempDir;
 use super::{Image, NAME};
 use crate::{
     integration::Unavailable,
-    run::{self, Running},
+    run::{self, PATIENCE, Running},
 };
-
-/// It has to make itself at home, and to unmount that in the end.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The registry is at 127.0.0.1, which the daemon trusts without TLS.
 pub(super) fn pull(image: &Image<'_>) -> Result<()> {
