@@ -180,7 +180,7 @@ impl ContainerContent {
 
     /// The repository key of a tag.
     pub fn tag_key(name: &Tag) -> Key {
-        Key::of(Self::TAG).field(name.as_str()).finish()
+        Key::of(Self::TAG).near_name(name.as_str()).field(name.as_str()).finish()
     }
 
     fn digest_key(type_name: &str, digest: &Digest) -> Key {
@@ -203,6 +203,7 @@ impl Content for ContainerContent {
     fn natural_key(&self) -> Option<Key> {
         Some(match self {
             Self::Tag(tag) => Key::of(Self::TAG)
+                .near_name(tag.name.as_str())
                 .field(tag.name.as_str())
                 .field(tag.tagged_manifest.algorithm().name())
                 .field(tag.tagged_manifest.as_bytes())

@@ -266,18 +266,18 @@ impl Content for DebContent {
                 index.files.iter().fold(key, add).finish()
             }
             Self::Package(package) => key
+                .near_name(&package.package)
                 .field(&package.distribution)
                 .field(&package.component)
                 .field(&package.stanza)
                 .finish(),
             Self::SourcePackage(package) => key
+                .near_name(&package.package)
                 .field(&package.distribution)
                 .field(&package.component)
                 .field(&package.stanza)
                 .finish(),
-            Self::InstallerFile(file) => {
-                key.field(file.path.as_str()).field(file.sha256.0).finish()
-            }
+            Self::InstallerFile(file) => key.path(&file.path).field(file.sha256.0).finish(),
             Self::Additions(_) => key.finish(),
         })
     }
@@ -288,6 +288,7 @@ impl Content for DebContent {
             Self::ReleaseFile(release) => ReleaseFile::place(&release.distribution),
             Self::IndexFile(index) => key.field(index.path.as_str()).finish(),
             Self::Package(package) => key
+                .near_name(&package.package)
                 .field(&package.distribution)
                 .field(&package.component)
                 .field(&package.package)
@@ -295,12 +296,13 @@ impl Content for DebContent {
                 .field(&package.architecture)
                 .finish(),
             Self::SourcePackage(package) => key
+                .near_name(&package.package)
                 .field(&package.distribution)
                 .field(&package.component)
                 .field(&package.package)
                 .field(&package.version)
                 .finish(),
-            Self::InstallerFile(file) => key.field(file.path.as_str()).finish(),
+            Self::InstallerFile(file) => key.path(&file.path).finish(),
             Self::Additions(_) => key.finish(),
         })
     }

@@ -50,7 +50,7 @@ impl FileContent {
     fn natural_key(&self) -> Option<Key> {
         let sha256 = self.digests.get(Algorithm::Sha256).map(|digest| (Algorithm::Sha256, digest));
         let (algorithm, digest) = sha256.or_else(|| self.digests.strongest())?;
-        let key = Key::of(Self::TYPE).field(self.relative_path.as_str());
+        let key = Key::of(Self::TYPE).path(&self.relative_path);
         Some(key.field(algorithm.name()).field(digest).finish())
     }
 }
@@ -101,9 +101,7 @@ impl Content for FileUnit {
 
     fn repo_key(&self) -> Option<Key> {
         Some(match self {
-            Self::File(file) => {
-                Key::of(FileContent::TYPE).field(file.relative_path.as_str()).finish()
-            }
+            Self::File(file) => Key::of(FileContent::TYPE).path(&file.relative_path).finish(),
             Self::List(_) => UpstreamList::place(),
         })
     }

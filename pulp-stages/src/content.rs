@@ -58,7 +58,9 @@ pub trait Content: Serialize + DeserializeOwned + Clone + Send + Sync + 'static 
 
     /// What this unit *is*, equal for equal content in the whole installation. `None` while it is
     /// not known: such a unit passes `QueryExistingContents` untouched and must have a key once
-    /// [`complete`](Self::complete) was called.
+    /// [`complete`](Self::complete) was called. Of units that upstream lists by the thousand, keys
+    /// built with [`path`](pulp_models::key::KeyBuilder::path) or
+    /// [`near_name`](pulp_models::key::KeyBuilder::near_name) cost the database far less.
     fn natural_key(&self) -> Option<Key>;
 
     /// The place that only one unit may take in a repository version, if there is such a rule.

@@ -25,6 +25,7 @@ mod load;
 mod measure;
 mod plot;
 mod programs;
+mod remains;
 mod rest;
 mod results;
 mod rivals;
@@ -34,6 +35,7 @@ mod table;
 
 use cases::{CASES, Case, What};
 use contender::{Contender, Scene};
+use remains::Remains;
 use results::{Contestant, Measured, Results};
 
 /// What to measure.
@@ -158,7 +160,8 @@ fn measure(
     let elsewhere = options.upstream.as_ref().map(|url| format!("{}/", url.trim_end_matches('/')));
     let upstream = Upstream::start()?;
     upstream.mount(&data);
-    let scene = Scene { upstream, elsewhere, data, backend: options.db, quick: options.quick };
+    let (backend, quick, remains) = (options.db, options.quick, Remains::default());
+    let scene = Scene { upstream, elsewhere, data, backend, quick, remains };
     let mut results = Results {
         revision: revision()?,
         started: SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs(),

@@ -37,13 +37,13 @@ impl Content for __Name__File {
 
     /// What the file *is*: equal for equal files in the whole installation.
     fn natural_key(&self) -> Option<Key> {
-        let key = Key::of(self.type_name()).field(self.path.as_str());
+        let key = Key::of(self.type_name()).path(&self.path);
         Some(key.field(self.sha256.0).finish())
     }
 
     /// The place that only one file of a repository may take: a changed file replaces the old one.
     fn repo_key(&self) -> Option<Key> {
-        Some(Key::of(self.type_name()).field(self.path.as_str()).finish())
+        Some(Key::of(self.type_name()).path(&self.path).finish())
     }
 }
 

@@ -43,13 +43,14 @@ impl Content for RpmFile {
 
     fn natural_key(&self) -> Option<Key> {
         let (_, digest) = self.digests.strongest()?;
-        Some(Key::of(self.type_name()).field(self.path.as_str()).field(digest).finish())
+        Some(Key::of(self.type_name()).path(&self.path).field(digest).finish())
     }
 
     /// One package per path, one metadata file per role: new metadata takes the old one's place.
     fn repo_key(&self) -> Option<Key> {
-        let place = if self.nevra.is_some() { self.path.as_str() } else { &self.role };
-        Some(Key::of(self.type_name()).field(place).finish())
+        let key = Key::of(self.type_name());
+        let place = if self.nevra.is_some() { key.path(&self.path) } else { key.field(&self.role) };
+        Some(place.finish())
     }
 }
 

@@ -49,11 +49,11 @@
 //!     }
 //!
 //!     fn natural_key(&self) -> Option<Key> {
-//!         Some(Key::of("notes.note").field(self.path.as_str()).field(self.sha256.0).finish())
+//!         Some(Key::of("notes.note").path(&self.path).field(self.sha256.0).finish())
 //!     }
 //!
 //!     fn repo_key(&self) -> Option<Key> {
-//!         Some(Key::of("notes.note").field(self.path.as_str()).finish())
+//!         Some(Key::of("notes.note").path(&self.path).finish())
 //!     }
 //! }
 //!

@@ -63,14 +63,14 @@
 //!     fn natural_key(&self) -> Option<Key> {
 //!         let key = Key::of(self.type_name());
 //!         Some(match self {
-//!             Self::Note(note) => key.field(note.path.as_str()).field(note.sha256.0).finish(),
+//!             Self::Note(note) => key.path(&note.path).field(note.sha256.0).finish(),
 //!             Self::Index { index } => key.field(index.0).finish(),
 //!         })
 //!     }
 //!
 //!     fn repo_key(&self) -> Option<Key> {
 //!         Some(match self {
-//!             Self::Note(note) => Key::of("notes.note").field(note.path.as_str()).finish(),
+//!             Self::Note(note) => Key::of("notes.note").path(&note.path).finish(),
 //!             Self::Index { .. } => Self::place(),
 //!         })
 //!     }

@@ -14,6 +14,7 @@ use super::{
     data,
     measure::{self, Sample},
     programs::Programs,
+    remains::Remains,
     rest::PulpServer,
     rivals::Rival,
     serving,
@@ -44,6 +45,7 @@ pub(super) struct Scene {
     pub(super) data: PathBuf,
     pub(super) backend: Backend,
     pub(super) quick: bool,
+    pub(super) remains: Remains,
 }
 
 impl Contender {
@@ -75,6 +77,7 @@ impl Contender {
             }
             Self::Server(server) => server.run(case, scene, &words),
         };
+        scene.remains.take(folder.path())?;
         run.with_context(|| format!("{} as `{}`", case.name, self.name()))
     }
 }
@@ -86,6 +89,12 @@ fn pulp(programs: &Programs, case: &Case, scene: &Scene, words: &Words) -> Resul
         return Ok(measure::run(&mut command)?.0);
     }
     let pulp = Installation::new(&programs.pulp, scene.backend)?;
+    let sample = installed(&pulp, case, scene, words);
+    scene.remains.take(pulp.home())?;
+    sample
+}
+
+fn installed(pulp: &Installation, case: &Case, scene: &Scene, words: &Words) -> Result<Sample> {
     let command = |step: Step| {
         let arguments = words.fill(&step.command(case.set));
         let mut arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
@@ -97,7 +106,7 @@ fn pulp(programs: &Programs, case: &Case, scene: &Scene, words: &Words) -> Resul
     }
     let step = match case.what {
         What::Step(step) => step,
-        What::Serving(load) => return serving::pulp(&pulp, load, case.set, scene.quick),
+        What::Serving(load) => return serving::pulp(pulp, load, case.set, scene.quick),
         What::Line => unreachable!("it is done above"),
     };
     scene.upstream.take_log();

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use super::*;
 use crate::{
-    bench::cases::CASES,
+    bench::{cases::CASES, remains::Remains},
     server::{Answer, Request, Server, Service, lock},
     upstream::Upstream,
 };
@@ -61,6 +61,7 @@ fn run(case: &str, broken: bool) -> (Result<Sample>, Vec<String>) {
         data: folder.path().to_owned(),
         backend: Backend::Sqlite,
         quick: false,
+        remains: Remains::default(),
     };
     let words = Words::new(case, &scene, folder.path()).expect("filled");
     let sample = pulp.run(case, &scene, &words);
