@@ -10,7 +10,8 @@
 //!
 //! Reading the next chunk and waiting for the configurations of the last one overlap, so neither
 //! upstream nor the line stands still; what is in memory is a few chunks, whatever the number of
-//! tags, and of every tag, manifest and blob so much as tells it from others. Units refer to each other by digest, so no future is awaited for an id.
+//! tags, and of every tag, manifest and blob so much as tells it from others. Units refer to each
+//! other by digest, so no future is awaited for an id.
 
 mod finish;
 

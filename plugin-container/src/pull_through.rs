@@ -3,11 +3,11 @@
 //! A repository with the option `pull_through` names a remote; every name below its distribution
 //! stands for a repository of that registry (`Behind`), as far as [`RepositoryGlob`]s allow. The
 //! first client that asks for one of its tags or manifests starts a sync of just that into a
-//! repository of its own; everybody who asks meanwhile waits for the same sync, which goes on if the
-//! client leaves. Nothing is kept for a name of which upstream has nothing, and no more repositories are
-//! than the option `pull_through_limit` says. Later requests ask upstream at most once per tag and `max_age` whether the tag moved,
-//! and are answered from here if upstream does not answer. Blobs come on demand, as after any sync.
-//! Who may ask is decided before, in `routes`.
+//! repository of its own; everybody who asks meanwhile waits for the same sync, which goes on if
+//! the client leaves. Nothing is kept for a name of which upstream has nothing, and no more
+//! repositories are than the option `pull_through_limit` says. Later requests ask upstream at most
+//! once per tag and `max_age` whether the tag moved, and are answered from here if upstream does
+//! not answer. Blobs come on demand, as after any sync. Who may ask is decided before, in `routes`.
 
 mod command;
 mod failure;

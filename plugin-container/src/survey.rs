@@ -1,11 +1,12 @@
 //! The survey: which tags upstream has, and what they name, in one request per tag.
 //!
-//! This is all that a sync of an unchanged repository asks for: a request per tag, and those that list
-//! them. What refers to manifests, or signs them from beside, changes while no tag does, and registries
-//! tell it of one manifest at a time; so that costs a request per manifest, the found ones included, in
-//! every sync, and one in all where the registry has no such API. (A lookaside store has one more per
-//! signature.) The survey holds names and digests only, so its size is that of the tag list. Before: the options' filters. After: the fingerprint by which
-//! the framework sees that nothing changed, or the first stage, which reads the manifests.
+//! This is all that a sync of an unchanged repository asks for: a request per tag, and those that
+//! list them. What refers to manifests, or signs them from beside, changes while no tag does, and
+//! registries tell it of one manifest at a time; so that costs a request per manifest, the found
+//! ones included, in every sync, and one in all where the registry has no such API. (A lookaside
+//! store has one more per signature.) The survey holds names and digests only, so its size is that
+//! of the tag list. Before: the options' filters. After: the fingerprint by which the framework
+//! sees that nothing changed, or the first stage, which reads the manifests.
 
 mod tagged;
 

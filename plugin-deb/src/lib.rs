@@ -3,9 +3,10 @@
 //! The way of the data, as the modules stand below: a release file ([`release`]), believed when a
 //! trusted key has signed it ([`openpgp`], [`upstream`]), lists index files. Those that are wanted
 //! ([`selection`]) are fetched ([`index_fetch`]), decompressed ([`compression`]), cut into stanzas
-//! ([`stanza`], [`index_reader`]), chosen from ([`query`], [`catalog`]) and become content ([`package`], [`source`], [`content`],
-//! [`units`]) on its way into a repository version. A publication goes the other way
-//! ([`index_writer`]); packages of one's own come in by `upload` ([`binary_archive`]). [`Deb`] is what a program adds to its plugins.
+//! ([`stanza`], [`index_reader`]), chosen from ([`query`], [`catalog`]) and become content
+//! ([`package`], [`source`], [`content`], [`units`]) on its way into a repository version. A
+//! publication goes the other way ([`index_writer`]); packages of one's own come in by `upload`
+//! ([`binary_archive`]). [`Deb`] is what a program adds to its plugins.
 
 mod plugin;
 pub use plugin::Deb;

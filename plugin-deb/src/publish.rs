@@ -2,9 +2,10 @@
 //!
 //! *Verbatim* passes the version's files through at upstream's paths and adds the paths by hash.
 //! *Structured* passes packages through and writes `dists/` anew from their stanzas: one pass over
-//! the version writes every plain index, then each is compressed, listed, and the release file signed. Packages of
-//! architecture `all` stand in every architecture's index (debootstrap knows no other way), which
-//! `No-Support-for-Architecture-all` tells apt. Stanzas keep upstream's order and bytes.
+//! the version writes every plain index, then each is compressed, listed, and the release file
+//! signed. Packages of architecture `all` stand in every architecture's index (debootstrap knows no
+//! other way), which `No-Support-for-Architecture-all` tells apt. Stanzas keep upstream's order and
+//! bytes.
 
 use pulp_models::RelativePath;
 use pulp_stages::{

@@ -7,9 +7,9 @@
 //! target/release/examples/schema_spike /tmp/Packages postgres://postgres@127.0.0.1/spike 2000
 //! ```
 //!
-//! The last argument is the batch size, 1000 unless given. The database should be empty; a second run on the same one
-//! measures a sync of known content. Prints wall-clock seconds per step of the pipeline, and CPU
-//! seconds in all: ours, and those of all `postgres` processes of this machine.
+//! The last argument is the batch size, 1000 unless given. The database should be empty; a second
+//! run on the same one measures a sync of known content. Prints wall-clock seconds per step of the
+//! pipeline, and CPU seconds in all: ours, and those of all `postgres` processes of this machine.
 
 use std::{collections::HashMap, time::Instant};
 

@@ -210,7 +210,8 @@ pub fn reseal(conn: &mut Connection) -> Result<usize, DbError> {
     Ok(remotes.len())
 }
 
-/// Creates a remote. Credentials in its URL become settings. A name that is taken is [`DbError::AlreadyExists`].
+/// Creates a remote. Credentials in its URL become settings. A name that is taken is
+/// [`DbError::AlreadyExists`].
 pub fn create(conn: &mut Connection, new: &NewRemote) -> Result<Remote, DbError> {
     let now = Timestamp::now();
     let mut remote = Remote {
@@ -253,8 +254,8 @@ pub fn list(conn: &mut Connection) -> Result<Vec<Remote>, DbError> {
     rows.into_iter().map(|row| row.read(&keyring)).collect()
 }
 
-/// Writes the remote as it is given, credentials in its URL as settings, and sets `updated`. Read it in the same transaction, so that
-/// nobody else's change is undone.
+/// Writes the remote as it is given, credentials in its URL as settings, and sets `updated`. Read
+/// it in the same transaction, so that nobody else's change is undone.
 pub fn update(conn: &mut Connection, changed: &Remote) -> Result<(), DbError> {
     let mut changed = changed.clone();
     changed.settings.take_credentials(&mut changed.url);

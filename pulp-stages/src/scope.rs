@@ -122,8 +122,8 @@ impl Scope {
         self.run.cancellation.cancelled().await;
     }
 
-    /// Runs `future` as a task of its own, within the current span of `tracing`. It is stopped at its next `await` when the [`Child`] is
-    /// dropped or the run is over.
+    /// Runs `future` as a task of its own, within the current span of `tracing`. It is stopped at
+    /// its next `await` when the [`Child`] is dropped or the run is over.
     pub fn spawn<T, F>(&self, future: F) -> Child<T>
     where
         T: Send + 'static,
@@ -195,8 +195,8 @@ impl Scope {
         self.run.running.load(Ordering::SeqCst) & before != 0
     }
 
-    /// Wakes once a stage before this one has been on a thread. Says whether the one that fed before, if it did, was
-    /// through too early for that.
+    /// Wakes once a stage before this one has been on a thread. Says whether the one that fed
+    /// before, if it did, was through too early for that.
     pub(crate) fn wake_when_fed(&self, waker: &Waker, fed: bool) -> bool {
         let mut watchers = self.run.watchers();
         watchers.retain(|(position, _)| *position != self.position);

@@ -1,9 +1,10 @@
 //! Uploads under way: bytes that clients send in one or many requests until they say what they are.
 //!
 //! A session holds a verifier of the artifact store, which hashes and writes as bytes arrive, so an
-//! upload of any size takes no memory. Sessions live in this process and end with it, or when nobody
-//! goes on with them; a client whose session is gone begins anew. Blobs that were uploaded and that no manifest names yet are
-//! [`Pending`]: they belong to their repository, though no version has them.
+//! upload of any size takes no memory. Sessions live in this process and end with it, or when
+//! nobody goes on with them; a client whose session is gone begins anew. Blobs that were uploaded
+//! and that no manifest names yet are [`Pending`]: they belong to their repository, though no
+//! version has them.
 
 use std::{
     collections::HashMap,

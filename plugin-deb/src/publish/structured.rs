@@ -2,9 +2,9 @@
 //!
 //! The stanzas come from the version in upstream's order; what is written goes through the
 //! publication's writer. The version's files are passed through at their own paths, but for
-//! upstream's indices and release files. Which distributions and indices there are is in [`super::suite`], where
-//! files lie in [`super::pool`], what is passed through in [`super::companions`]; which layout a
-//! version gets is decided in [`super`].
+//! upstream's indices and release files. Which distributions and indices there are is in
+//! [`super::suite`], where files lie in [`super::pool`], what is passed through in
+//! [`super::companions`]; which layout a version gets is decided in [`super`].
 
 use std::sync::Arc;
 

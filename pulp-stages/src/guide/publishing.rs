@@ -48,9 +48,9 @@
 //! # Verbatim, or your own?
 //!
 //! A *mirror* that [keeps upstream's metadata as units](super::kept_indices) publishes it as it is,
-//! signatures included: no code at all, as in `examples/rpm`. An *additive* repository, or one with filters, holds what no
-//! upstream lists, so its metadata has to be written. Content that speaks of the version as a whole
-//! (upstream's own list) must leave once it is wrong:
+//! signatures included: no code at all, as in `examples/rpm`. An *additive* repository, or one with
+//! filters, holds what no upstream lists, so its metadata has to be written. Content that speaks of
+//! the version as a whole (upstream's own list) must leave once it is wrong:
 //! [`VersionDraft::vacate`](crate::sync::VersionDraft::vacate), or a repository key that the next one
 //! takes.
 //!

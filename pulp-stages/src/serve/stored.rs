@@ -1,9 +1,10 @@
 //! Bodies from the artifact store.
 //!
 //! The first read happens before the response's head is sent: small files are done with it, and a
-//! missing file can still be answered properly. Small files that were asked for lately are kept in memory. What the system has in its
-//! cache it sends to the client by itself where the connection allows that ([`super::sendfile`]), or
-//! it is read without a hop: a hop costs more than to copy what it reads.
+//! missing file can still be answered properly. Small files that were asked for lately are kept in
+//! memory. What the system has in its cache it sends to the client by itself where the connection
+//! allows that ([`super::sendfile`]), or it is read without a hop: a hop costs more than to copy
+//! what it reads.
 
 use std::{
     fs::File,

@@ -1,7 +1,8 @@
 //! Stage 5: writes units that are new, and which bytes belong to each path of a unit.
 //!
-//! Units that exist already are left as they are, but for artifacts that they now have and did
-//! not have before; where there are none of those, nothing is written. Two units of one batch with one natural key become one row.
+//! Units that exist already are left as they are, but for artifacts that they now have and did not
+//! have before; where there are none of those, nothing is written. Two units of one batch with one
+//! natural key become one row.
 
 use async_trait::async_trait;
 use pulp_models::{

@@ -1,9 +1,10 @@
 //! An insert that SQLite runs once per row, prepared once.
 //!
 //! diesel's own `INSERT … ON CONFLICT` has no query id, so its text is built anew for every row to
-//! find the prepared statement; and `DO UPDATE` is never kept prepared at all: 47 instead of 31 µs of
-//! CPU per unit of a sync (measured as `crate::content` says). Here the text is constant and its type is the key of the
-//! connection's cache; values are diesel's expressions (`value.into_sql::<Text>()`).
+//! find the prepared statement; and `DO UPDATE` is never kept prepared at all: 47 instead of 31 µs
+//! of CPU per unit of a sync (measured as `crate::content` says). Here the text is constant and its
+//! type is the key of the connection's cache; values are diesel's expressions
+//! (`value.into_sql::<Text>()`).
 
 use std::marker::PhantomData;
 
