@@ -52,7 +52,12 @@ struct Schema {
 impl Installation {
     /// A new one in a temporary folder.
     pub(crate) fn new(program: &Path, backend: Backend) -> Result<Self> {
-        let folder = tempfile::tempdir().context("Failed to make a temporary folder")?;
+        Self::below(&std::env::temp_dir(), program, backend)
+    }
+
+    /// A new one in a temporary folder below another one.
+    pub(crate) fn below(folder: &Path, program: &Path, backend: Backend) -> Result<Self> {
+        let folder = TempDir::new_in(folder).context("Failed to make a temporary folder")?;
         let schema = match backend {
             Backend::Sqlite => None,
             Backend::Postgres => Some(Schema::new(folder.path())?),

@@ -88,7 +88,8 @@ fn pulp(programs: &Programs, case: &Case, scene: &Scene, words: &Words) -> Resul
         command.args([LINE_UNITS.to_string(), LINE_STAGES.to_string()]);
         return Ok(measure::run(&mut command)?.0);
     }
-    let pulp = Installation::new(&programs.pulp, scene.backend)?;
+    // Where the others write, too: not every place is as fast.
+    let pulp = Installation::below(&scene.data, &programs.pulp, scene.backend)?;
     let sample = installed(&pulp, case, scene, words);
     scene.remains.take(pulp.home())?;
     sample
