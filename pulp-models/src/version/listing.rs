@@ -75,21 +75,7 @@ pub fn page(
     after: Option<ContentId>,
     limit: u32,
 ) -> Result<Vec<StoredContent>, DbError> {
-    let columns = match columns {
-        Columns::Keys => "NULL AS metadata, NULL AS raw",
-        Columns::Metadata => "unit.metadata, NULL AS raw",
-        Columns::All => "unit.metadata, unit.raw",
-    };
-    let text = format!(
-        "SELECT unit.id, unit.type AS type_name, unit.natural_key, {columns}
-         FROM repository_content AS member
-         JOIN content AS unit ON unit.id = member.content_id
-         WHERE member.repository_id = $1 AND member.content_id > $2
-           AND member.version_added <= $3
-           AND (member.version_removed IS NULL OR member.version_removed > $3)
-           AND ($4 IS NULL OR unit.type = $4)
-         ORDER BY member.content_id LIMIT $5"
-    );
+    let text = page_of(columns, on!(conn, c => c.join_unit()));
     let rows: Vec<Row> = on!(conn, c => c.statement(&text)
         .bind::<Uuid, _>(repository)
         .bind::<Uuid, _>(start(after))
@@ -98,6 +84,23 @@ pub fn page(
         .bind::<BigInt, _>(i64::from(limit))
         .load(c))?;
     Ok(rows.into_iter().map(StoredContent::from).collect())
+}
+
+pub(super) fn page_of(columns: Columns, join_unit: &str) -> String {
+    let columns = match columns {
+        Columns::Keys => "NULL AS metadata, NULL AS raw",
+        Columns::Metadata => "unit.metadata, NULL AS raw",
+        Columns::All => "unit.metadata, unit.raw",
+    };
+    format!(
+        "SELECT unit.id, unit.type AS type_name, unit.natural_key, {columns}
+         FROM repository_content AS member {join_unit}
+         WHERE member.repository_id = $1 AND member.content_id > $2
+           AND member.version_added <= $3
+           AND (member.version_removed IS NULL OR member.version_removed > $3)
+           AND ($4 IS NULL OR unit.type = $4)
+         ORDER BY member.content_id LIMIT $5"
+    )
 }
 
 /// At most `limit` ids of the version's units after the unit `after`.

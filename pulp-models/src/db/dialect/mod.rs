@@ -31,6 +31,10 @@ pub(crate) const KEYS_PER_QUERY: usize = 1000;
 pub(crate) trait Statements {
     /// Makes a query of `text`.
     fn statement(&self, text: &str) -> SqlQuery;
+
+    /// A join of `unit`, the content that a row of `member` names: by key, row after row, so that a
+    /// limit ends it.
+    fn join_unit(&self) -> &'static str;
 }
 
 impl Statements for SqliteConnection {
@@ -38,11 +42,21 @@ impl Statements for SqliteConnection {
     fn statement(&self, text: &str) -> SqlQuery {
         sql_query(text.replace('$', "?"))
     }
+
+    fn join_unit(&self) -> &'static str {
+        "CROSS JOIN content AS unit ON unit.id = member.content_id"
+    }
 }
 
 impl Statements for PgConnection {
     fn statement(&self, text: &str) -> SqlQuery {
         sql_query(text)
+    }
+
+    /// `OFFSET 0` leaves no other plan. Of a plain join it makes a merge, which reads all content up
+    /// to where the page begins: 0.2 s in place of 2 ms for the last pages of a million units.
+    fn join_unit(&self) -> &'static str {
+        "CROSS JOIN LATERAL (SELECT * FROM content WHERE id = member.content_id OFFSET 0) AS unit"
     }
 }
 

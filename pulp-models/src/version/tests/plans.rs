@@ -130,6 +130,27 @@ mod postgres {
         assert_eq!(known.await.expect("read"), 20);
     }
 
+    /// Where a page begins must not matter, so nothing may be joined but its own rows.
+    #[tokio::test]
+    async fn a_page_probes_for_each_unit() {
+        let db = TestDatabase::postgres().await;
+        let plan = db.write(|conn| {
+            let repository = new_repository(conn, "new");
+            let units: Vec<_> = (0..200).map(|number| unit(conn, &number.to_string())).collect();
+            mirror(conn, repository, &units)?;
+            Ok(on!(conn, c => {
+                let page = listing::page_of(Columns::All, c.join_unit());
+                explained!(
+                    c, page, Uuid: repository, Uuid: units[100], BigInt: 1_i64,
+                    diesel::sql_types::Nullable<Text>: None::<String>, BigInt: 10_i64
+                )
+            }))
+        });
+        let plan = plan.await.expect("explained");
+        assert!(plan.contains("id = member.content_id"), "{plan}");
+        assert!(!plan.contains("Merge Join") && !plan.contains("Hash Join"), "{plan}");
+    }
+
     #[tokio::test]
     async fn rivals_are_found_by_the_key_of_each_added_unit() {
         let db = TestDatabase::postgres().await;
