@@ -220,22 +220,51 @@ async fn take(
 ) -> Result<u64, RegistryError> {
     // Taken out, so that bytes cut off in the middle leave no session that looks sound.
     let mut verifier = upload.verifier.take().ok_or_else(|| uploads::unknown(id))?;
-    if let Some(range) = headers.get(header::CONTENT_RANGE) {
-        let received = verifier.received();
-        if first_of(range) != Some(received) {
+    let before = verifier.received();
+    let length = match length_of_range(headers, before, name, id) {
+        Ok(length) => length,
+        Err(error) => {
             upload.verifier = Some(verifier);
-            let message = format!("The next byte of upload `{id}` is {received}");
-            let error = RegistryError::new(ErrorCode::BlobUploadInvalid, message)
-                .with_status(StatusCode::RANGE_NOT_SATISFIABLE)
-                .with_header(header::LOCATION, header_value(&location(name, id)))
-                .with_header(header::RANGE, header_value(&range_of(received)));
             return Err(error);
         }
-    }
+    };
     receive(&mut verifier, body).await?;
     let received = verifier.received();
+    if let Some(length) = length {
+        same_length(length, received - before)?;
+    }
     upload.verifier = Some(verifier);
     Ok(received)
+}
+
+/// How many bytes a request's range has, if it has one; it has to go on after the `received` ones.
+fn length_of_range(
+    headers: &HeaderMap,
+    received: u64,
+    name: &RepositoryName,
+    id: &str,
+) -> Result<Option<u64>, RegistryError> {
+    let Some(range) = headers.get(header::CONTENT_RANGE) else { return Ok(None) };
+    let Some((_, last)) = first_and_last(range).filter(|(first, _)| *first == received) else {
+        let message = format!("The next byte of upload `{id}` is {received}");
+        return Err(RegistryError::new(ErrorCode::BlobUploadInvalid, message)
+            .with_status(StatusCode::RANGE_NOT_SATISFIABLE)
+            .with_header(header::LOCATION, header_value(&location(name, id)))
+            .with_header(header::RANGE, header_value(&range_of(received))));
+    };
+    let length = (last - received).saturating_add(1);
+    let body =
+        headers.get(header::CONTENT_LENGTH).and_then(|body| body.to_str().ok()?.parse().ok());
+    body.map_or(Ok(()), |body| same_length(length, body))?;
+    Ok(Some(length))
+}
+
+fn same_length(of_range: u64, of_body: u64) -> Result<(), RegistryError> {
+    if of_range == of_body {
+        return Ok(());
+    }
+    let message = format!("The range has {of_range} bytes and the body {of_body}");
+    Err(RegistryError::new(ErrorCode::SizeInvalid, message))
 }
 
 async fn receive(verifier: &mut Verifier, body: Body) -> Result<(), RegistryError> {
@@ -264,14 +293,14 @@ fn check(verified: &Verified, digest: &Digest) -> Result<(), RegistryError> {
         .map_err(|mismatch| RegistryError::new(ErrorCode::DigestInvalid, mismatch.to_string()))
 }
 
-/// The first byte of `<start>-<end>`, as the specification writes it, or of RFC 9110's form.
-fn first_of(range: &HeaderValue) -> Option<u64> {
+/// Both ends of `<start>-<end>`, as the specification writes it, or of RFC 9110's form.
+fn first_and_last(range: &HeaderValue) -> Option<(u64, u64)> {
     let text = range.to_str().ok()?.trim();
     let text = text.strip_prefix("bytes").unwrap_or(text).trim_start_matches([' ', '=']);
     let (first, last) = text.split_once('-')?;
     let last = last.split('/').next()?;
     let (first, last): (u64, u64) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
-    (first <= last).then_some(first)
+    (first <= last).then_some((first, last))
 }
 
 fn parse_digest(text: &str) -> Result<Digest, RegistryError> {
@@ -317,16 +346,16 @@ mod tests {
     #[test]
     fn ranges_of_both_forms_are_read() {
         for (text, expected) in [
-            ("0-99", Some(0)),
-            ("100-199", Some(100)),
-            ("bytes 100-199/200", Some(100)),
-            ("bytes=5-5", Some(5)),
+            ("0-99", Some((0, 99))),
+            ("100-199", Some((100, 199))),
+            ("bytes 100-199/200", Some((100, 199))),
+            ("bytes=5-5", Some((5, 5))),
             ("9-3", None),
             ("x-3", None),
             ("", None),
             ("-5", None),
         ] {
-            assert_eq!(first_of(&HeaderValue::from_static(text)), expected, "{text}");
+            assert_eq!(first_and_last(&HeaderValue::from_static(text)), expected, "{text}");
         }
     }
 }

@@ -74,6 +74,10 @@ pub(super) fn chunks(lab: &Lab) -> Result<()> {
     ensure!(reply.header("range") == Some("0-4"), "Range {:?}", reply.header("range"));
     ensure!(chunk("0-4", b"abcde")?.status == 416, "A chunk was taken twice");
     ensure!(chunk("9-9", b"z")?.status == 416, "A chunk with a gap was taken");
+    for range in ["5-6", "5-99"] {
+        let reply = chunk(range, b"fgh")?.expect(400)?;
+        ensure!(error_code(&reply)? == "SIZE_INVALID", "A chunk of three bytes for {range}");
+    }
     let late = with_digest(&upload, &digest_of("sha256", b"abcdefgh"));
     let headers = [OCTETS, ("Content-Range", "7-8")];
     ensure!(registry.send("PUT", &late, &headers, b"gh")?.status == 416, "An end with a gap");
