@@ -52,18 +52,19 @@ struct Schema {
 impl Installation {
     /// A new one in a temporary folder.
     pub(crate) fn new(program: &Path, backend: Backend) -> Result<Self> {
-        Self::below(&std::env::temp_dir(), program, backend)
+        let folder = tempfile::tempdir().context("Failed to make a temporary folder")?;
+        let installation = Self::below(folder.path(), program, backend)?;
+        Ok(Self { _folder: Some(folder), ..installation })
     }
 
-    /// A new one in a temporary folder below another one.
+    /// A new one in a folder that is nobody else's; the folder stays.
     pub(crate) fn below(folder: &Path, program: &Path, backend: Backend) -> Result<Self> {
-        let folder = TempDir::new_in(folder).context("Failed to make a temporary folder")?;
         let schema = match backend {
             Backend::Sqlite => None,
-            Backend::Postgres => Some(Schema::new(folder.path())?),
+            Backend::Postgres => Some(Schema::new(folder)?),
         };
-        let home = folder.path().join("home");
-        Ok(Self { program: program.to_owned(), home, schema, _folder: Some(folder) })
+        let home = folder.join("home");
+        Ok(Self { program: program.to_owned(), home, schema, _folder: None })
     }
 
     /// One in a given folder, on SQLite; the folder stays.

@@ -89,13 +89,7 @@ fn pulp(programs: &Programs, case: &Case, scene: &Scene, words: &Words) -> Resul
         return Ok(measure::run(&mut command)?.0);
     }
     // Where the others write, too: not every place is as fast.
-    let pulp = Installation::below(&scene.data, &programs.pulp, scene.backend)?;
-    let sample = installed(&pulp, case, scene, words);
-    scene.remains.take(pulp.home())?;
-    sample
-}
-
-fn installed(pulp: &Installation, case: &Case, scene: &Scene, words: &Words) -> Result<Sample> {
+    let pulp = Installation::below(&words.folder, &programs.pulp, scene.backend)?;
     let command = |step: Step| {
         let arguments = words.fill(&step.command(case.set));
         let mut arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
@@ -107,7 +101,7 @@ fn installed(pulp: &Installation, case: &Case, scene: &Scene, words: &Words) -> 
     }
     let step = match case.what {
         What::Step(step) => step,
-        What::Serving(load) => return serving::pulp(pulp, load, case.set, scene.quick),
+        What::Serving(load) => return serving::pulp(&pulp, load, case.set, scene.quick),
         What::Line => unreachable!("it is done above"),
     };
     scene.upstream.take_log();
