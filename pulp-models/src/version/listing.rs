@@ -86,6 +86,7 @@ pub fn page(
     Ok(rows.into_iter().map(StoredContent::from).collect())
 }
 
+/// The statement of a [`page`].
 pub(super) fn page_of(columns: Columns, join_unit: &str) -> String {
     let columns = match columns {
         Columns::Keys => "NULL AS metadata, NULL AS raw",
